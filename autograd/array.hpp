@@ -1,0 +1,135 @@
+// Array<T>: contiguous row-major elements in a reference-counted block; xtensor in and out.
+#pragma once
+
+#include "simd.hpp"  // first: see there
+
+#include <cstring>
+#include <type_traits>
+#include <xtensor/xadapt.hpp>
+#include <xtensor/xarray.hpp>
+#include <xtensor/xnoalias.hpp>
+
+#include "memory.hpp"
+#include "shape.hpp"
+
+namespace autograd {
+
+/// What `value()` and gradients are to a user: an xtensor expression over the library's own memory, which it keeps
+/// alive. Nothing is copied; it can be printed, viewed, compared and assigned from as any xtensor array.
+template <class T>
+using ArrayView = xt::xarray_adaptor<xt::xbuffer_adaptor<const T*, xt::smart_ownership, detail::BlockRef>,
+                                     xt::layout_type::row_major, xt::dynamic_shape<std::size_t>>;
+
+/// The same, to write through.
+template <class T>
+using MutableArrayView = xt::xarray_adaptor<xt::xbuffer_adaptor<T*, xt::smart_ownership, detail::BlockRef>,
+                                            xt::layout_type::row_major, xt::dynamic_shape<std::size_t>>;
+
+template <class E>
+concept XtensorExpression = std::is_base_of_v<xt::xexpression<std::decay_t<E>>, std::decay_t<E>>;
+
+/// A contiguous row-major array of float or double. A copy is a handle: it shares the elements.
+template <class T>
+class Array {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "autograd computes in float or double");
+
+ public:
+  using value_type = T;
+
+  Array() = default;
+
+  /// Uninitialised elements.
+  explicit Array(const Shape& shape)
+      : block_(detail::allocate_block(shape.size() * sizeof(T))),
+        data_(static_cast<T*>(block_->data())),
+        shape_(shape) {}
+
+  Array(const Shape& shape, T fill) : Array(shape) { std::fill_n(data_, size(), fill); }
+
+  /// The elements of any xtensor expression, converted to T.
+  template <XtensorExpression E>
+  Array(const E& expression)  // NOLINT(google-explicit-constructor): an expression is an array
+      : Array(Shape(expression.shape().begin(), expression.shape().end())) {
+    assign(expression);
+  }
+
+  /// A window of `count` elements... of another array's memory, from `data`, with its own shape.
+  Array(detail::BlockRef block, T* data, const Shape& shape)
+      : block_(std::move(block)), data_(data), shape_(shape) {}
+
+  bool defined() const { return static_cast<bool>(block_); }
+  const Shape& shape() const { return shape_; }
+  std::size_t size() const { return shape_.size(); }
+  std::size_t rank() const { return shape_.rank(); }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  detail::Block* block() const { return block_.get(); }
+  const detail::BlockRef& block_ref() const { return block_; }
+
+  /// The single element of an array of one element.
+  T item() const {
+    if (!defined() || size() != 1) detail::fail("item: shape ", shape_, " is not a single element; index it first");
+    return *data_;
+  }
+
+  /// The same elements under another shape of the same size. No copy.
+  Array reshape(const Shape& shape) const {
+    if (shape.size() != size())
+      detail::fail("reshape: ", size(), " elements of shape ", shape_, " do not fit shape ", shape);
+    return {block_, data_, shape};
+  }
+
+  /// Entries [begin, end) of axis 0. No copy.
+  Array slice(std::size_t begin, std::size_t end) const {
+    if (rank() == 0 || begin > end || end > shape_[0])
+      detail::fail("slice: [", begin, ", ", end, ") is outside axis 0 of shape ", shape_);
+    Shape shape = shape_;
+    shape[0] = end - begin;
+    return {block_, data_ + begin * shape_.suffix(1).size(), shape};
+  }
+
+  /// Entry `index` of axis 0, without that axis. No copy.
+  Array operator[](std::size_t index) const {
+    Array row = slice(index, index + 1);
+    row.shape_ = shape_.suffix(1);
+    return row;
+  }
+
+  /// An array of its own with the same elements.
+  Array copy() const {
+    Array result(shape_);
+    if (size()) std::memcpy(result.data_, data_, size() * sizeof(T));
+    return result;
+  }
+
+  /// Writes the elements of an xtensor expression of the same shape.
+  template <XtensorExpression E>
+  void assign(const E& expression) {
+    if (!(Shape(expression.shape().begin(), expression.shape().end()) == shape_))
+      detail::fail("assign: expression of shape ", Shape(expression.shape().begin(), expression.shape().end()),
+                   " into array of shape ", shape_);
+    auto target = xt::adapt(data_, size(), xt::no_ownership(), xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
+    xt::noalias(target) = expression;
+  }
+
+  /// The elements as an xtensor expression. No copy.
+  ArrayView<T> view() const { return make_view<ArrayView<T>, const T*>(); }
+  /// The elements as an xtensor container of fixed shape, to write through. No copy.
+  MutableArrayView<T> mutable_view() { return make_view<MutableArrayView<T>, T*>(); }
+
+ private:
+  template <class View, class Pointer>
+  View make_view() const {
+    detail::publish(block_.get());
+    using Buffer = xt::xbuffer_adaptor<Pointer, xt::smart_ownership, detail::BlockRef>;
+    Pointer pointer = data_;
+    return View(Buffer(std::move(pointer), size(), detail::BlockRef(block_)),
+                xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
+  }
+
+  detail::BlockRef block_;
+  T* data_ = nullptr;
+  Shape shape_;
+};
+
+}  // namespace autograd

@@ -1,0 +1,13 @@
+// All of autograd.
+#pragma once
+
+#include "blas.hpp"
+#include "elementwise.hpp"
+#include "grad.hpp"
+#include "gradcheck.hpp"
+#include "indexing.hpp"
+#include "linalg.hpp"
+#include "map.hpp"
+#include "memory.hpp"
+#include "reduce.hpp"
+#include "shape_ops.hpp"

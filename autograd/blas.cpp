@@ -1,0 +1,223 @@
+#include "blas.hpp"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include "simd.hpp"
+#include <xtensor-blas/xblas.hpp>
+
+#ifdef UNROLL_HAVE_DNNL
+#include <dnnl.h>
+#endif
+
+extern "C" {
+void openblas_set_num_threads(int);
+int openblas_get_num_threads();
+char* openblas_get_corename();
+char* openblas_get_config();
+}
+#ifdef UNROLL_HAVE_DNNL
+extern "C" {  // of the OpenMP runtime that oneDNN runs on
+[[gnu::weak]] void omp_set_num_threads(int);
+}
+#endif
+
+namespace autograd {
+namespace {
+
+// The best kernel set of OpenBLAS that this CPU can run, or nothing where OpenBLAS is left to its own choice.
+const char* best_core() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+    return "SkylakeX";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
+#endif
+  return nullptr;
+}
+
+// Kernels without fused multiply-add, which OpenBLAS falls back to on a CPU newer than itself.
+bool is_fallback(const std::string& core) {
+  for (const char* name : {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge", "Atom", "Generic",
+                           "Barcelona", "Bobcat", "Athlon", "Opteron", "generic"})
+    if (core.find(name) != std::string::npos) return true;
+  return false;
+}
+
+// OpenBLAS reads its environment once, when it is loaded, which is before any code of ours; so it is made to read it
+// again. This runs before main: no thread of the user's is in a BLAS call yet.
+std::string choose_kernel() {
+  if (std::getenv("OPENBLAS_CORETYPE")) return "set by OPENBLAS_CORETYPE";
+  const std::string before = openblas_get_corename();
+  const char* core = best_core();
+  if (!core || !is_fallback(before)) return "detected";
+  const auto quit = reinterpret_cast<void (*)()>(dlsym(RTLD_DEFAULT, "gotoblas_dynamic_quit"));
+  const auto init = reinterpret_cast<void (*)()>(dlsym(RTLD_DEFAULT, "gotoblas_dynamic_init"));
+  if (!quit || !init) return "detected; this OpenBLAS cannot be told of a better one";
+  setenv("OPENBLAS_CORETYPE", core, 1);
+  quit();
+  init();
+  unsetenv("OPENBLAS_CORETYPE");
+  return "chosen for this CPU instead of " + before;
+}
+
+struct Runtime {
+  std::string note;
+  int threads = 1;
+
+  Runtime() : note(choose_kernel()) {
+    for (const char* name : {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"})
+      if (const char* value = std::getenv(name)) {
+        threads = std::max(1, std::atoi(value));
+        break;
+      }
+    set(threads);
+  }
+
+  void set(int count) {
+    threads = count;
+    openblas_set_num_threads(count);
+#ifdef UNROLL_HAVE_DNNL
+    if (omp_set_num_threads) omp_set_num_threads(count);
+#endif
+  }
+};
+
+Runtime runtime;  // constructed at start-up
+
+}  // namespace
+
+void set_num_threads(int threads) {
+  if (threads < 1) detail::fail("set_num_threads: ", threads, " threads; at least 1 is needed");
+  runtime.set(threads);
+}
+
+int num_threads() { return runtime.threads; }
+
+RuntimeInfo runtime_info() {
+  RuntimeInfo info;
+  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE ..."
+  info.blas = config.substr(0, config.find(' ', config.find(' ') + 1));
+  info.blas_kernel = openblas_get_corename();
+  info.blas_note = runtime.note;
+  info.float_gemm = info.blas;
+#ifdef UNROLL_HAVE_DNNL
+  const dnnl_version_t* version = dnnl_version();
+  info.float_gemm = "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                    std::to_string(version->patch);
+#endif
+  info.simd = xsimd::default_arch::name();
+  info.simd_bytes = xsimd::batch<float>::size * sizeof(float);
+  info.threads = runtime.threads;
+  return info;
+}
+
+std::ostream& operator<<(std::ostream& out, const RuntimeInfo& info) {
+  return out << info.blas << ", kernel " << info.blas_kernel << " (" << info.blas_note << "); float products: "
+             << info.float_gemm << "; SIMD " << info.simd << ", " << info.simd_bytes << " bytes; threads "
+             << info.threads;
+}
+
+namespace detail {
+namespace {
+
+// A product so small that calling BLAS would cost more than computing it.
+constexpr std::size_t kTinyProduct = 256;
+
+template <class T>
+void tiny_gemm(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
+               std::size_t ldb, T beta, T* c, std::size_t ldc) {
+  const std::size_t a_row = ta ? 1 : lda, a_col = ta ? lda : 1;
+  const std::size_t b_row = tb ? 1 : ldb, b_col = tb ? ldb : 1;
+  for (std::size_t i = 0; i < m; ++i)
+    for (std::size_t j = 0; j < n; ++j) {
+      T sum = beta == T(0) ? T(0) : beta * c[i * ldc + j];
+      for (std::size_t p = 0; p < k; ++p) sum += a[i * a_row + p * a_col] * b[p * b_row + j * b_col];
+      c[i * ldc + j] = sum;
+    }
+}
+
+#ifdef UNROLL_HAVE_DNNL
+// Measured: oneDNN is ahead from 16 rows on, OpenBLAS below.
+bool prefer_dnnl(std::size_t m, std::size_t n, std::size_t k) { return m >= 16 && m * n * k >= 32 * 1024; }
+#endif
+
+}  // namespace
+
+template <class T>
+void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+          const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+  const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
+  if (m * n * k <= kTinyProduct) return tiny_gemm(at, bt, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
+    fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n, " is beyond BLAS' 32-bit sizes; split the product");
+#ifdef UNROLL_HAVE_DNNL
+  if constexpr (std::is_same_v<T, float>)
+    if (prefer_dnnl(m, n, k)) {
+      const auto size = [](std::size_t extent) { return static_cast<dnnl_dim_t>(extent); };
+      dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', size(m), size(n), size(k), 1.0f, a, size(lda), b, size(ldb), beta, c,
+                 size(ldc));
+      return;
+    }
+#endif
+  const auto size = [](std::size_t extent) { return static_cast<int>(extent); };
+  cxxblas::gemm<int>(cxxblas::RowMajor, at ? cxxblas::Trans : cxxblas::NoTrans, bt ? cxxblas::Trans : cxxblas::NoTrans,
+                     size(m), size(n), size(k), T(1), a, size(lda), b, size(ldb), beta, c, size(ldc));
+}
+
+template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t, const float*,
+                   std::size_t, float, float*, std::size_t);
+template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
+                   const double*, std::size_t, double, double*, std::size_t);
+
+template <class T>
+void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
+  constexpr std::size_t kTile = 16;
+  for (std::size_t i0 = 0; i0 < rows; i0 += kTile)
+    for (std::size_t j0 = 0; j0 < cols; j0 += kTile)
+      for (std::size_t i = i0; i < std::min(rows, i0 + kTile); ++i)
+        for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j) result[j * rows + i] = matrix[i * cols + j];
+}
+
+template void transpose(const float*, std::size_t, std::size_t, float*);
+template void transpose(const double*, std::size_t, std::size_t, double*);
+
+namespace {
+
+struct Transposed {
+  std::uint64_t variable_id = 0, version = 0;
+  const void* data = nullptr;
+  BlockRef block;
+};
+// Direct-mapped by identity: a collision costs a transposition, nothing else.
+constexpr std::size_t kTransposedEntries = 64;
+thread_local std::unique_ptr<Transposed[]> transposed;
+
+}  // namespace
+
+template <class T>
+const T* cached_transpose(const Array<T>& matrix) {
+  const Block* owner = matrix.block();
+  if (!transposed) transposed = std::make_unique<Transposed[]>(kTransposedEntries);
+  Transposed& entry = transposed[owner->variable_id % kTransposedEntries];
+  if (entry.variable_id != owner->variable_id || entry.version != owner->version || entry.data != matrix.data()) {
+    const std::size_t bytes = matrix.size() * sizeof(T);
+    if (!entry.block || entry.block->capacity < bytes || entry.block->capacity > 2 * bytes + 4096)
+      entry.block = BlockRef(allocate_block(bytes));
+    transpose(matrix.data(), matrix.shape()[0], matrix.shape()[1], static_cast<T*>(entry.block->data()));
+    entry.variable_id = owner->variable_id;
+    entry.version = owner->version;
+    entry.data = matrix.data();
+  }
+  return static_cast<const T*>(entry.block->data());
+}
+
+template const float* cached_transpose(const Array<float>&);
+template const double* cached_transpose(const Array<double>&);
+
+}  // namespace detail
+}  // namespace autograd

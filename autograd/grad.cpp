@@ -1,0 +1,79 @@
+#include "grad.hpp"
+
+#include "recorded_sweep.hpp"
+
+namespace autograd {
+
+using namespace detail;
+
+namespace {
+
+template <class T>
+Var<T> unused(const Var<T>& input, std::size_t index, const GradOptions& options) {
+  if (!options.allow_unused)
+    fail("grad: the output does not depend on input ", index, " of shape ", input.shape(),
+         "; remove it, or ask for zeros with {.allow_unused = true}");
+  return zeros<T>(input.shape());
+}
+
+}  // namespace
+
+template <class T>
+std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, GradOptions options) {
+  TapeStorage* tape = context.active;
+  if (!tape) fail("grad: no tape is active; record the computation with a Tape in scope");
+  if (tape->consumed)
+    fail("grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it with "
+         "{.keep_tape = true}");
+  if (!output.defined()) fail("grad: the output is an empty Var; assign it a value first");
+  if (output.size() != 1)
+    fail("grad: the output has shape ", output.shape(), "; reduce it to a scalar, for example with sum");
+  if (!output.differentiable())
+    fail("grad: the output is a constant; compute it from variables while the tape is alive");
+  check_versions(*tape, "grad");
+  const Place seed = output.use("grad");
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    places.push_back(inputs[i].use("grad"));
+    if (!places.back().differentiable())
+      fail("grad: input ", i, " of shape ", inputs[i].shape(), " is a constant; make it a variable with variable()");
+  }
+
+  std::vector<Var<T>> result;
+  result.reserve(inputs.size());
+  if (options.create_graph) {
+    RecordedSweep<T> sweep(*tape);
+    sweep.add(seed, output.shape(), Var<T>(Array<T>(output.shape(), T(1))));
+    sweep.run(tape->last, nullptr);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      Var<T> g = sweep.gradient(places[i], inputs[i].shape());
+      result.push_back(g.defined() ? std::move(g) : unused(inputs[i], i, options));
+    }
+    return result;
+  }
+
+  std::vector<char> kept;
+  for (const Place& place : places) kept.push_back(std::exchange(tape->slots[place.slot].keep, true));
+  const Seed one{seed, 1, nullptr};
+  run_sweep(*tape, {&one, 1}, !options.keep_tape);
+  Sweep sweep(*tape);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (const T* g = sweep.gradient<T>(places[i], inputs[i].size())) {
+      Array<T> array(inputs[i].shape());  // of its own: other inputs may be windows of the same slot
+      std::copy_n(g, array.size(), array.data());
+      result.emplace_back(std::move(array));
+    } else {
+      result.emplace_back();
+    }
+  }
+  for (std::size_t i = places.size(); i-- > 0;) tape->slots[places[i].slot].keep = kept[i];
+  clear_gradients(*tape);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (!result[i].defined()) result[i] = unused(inputs[i], i, options);
+  return result;
+}
+
+template std::vector<Var<float>> grad(const Var<float>&, std::span<const Var<float>>, GradOptions);
+template std::vector<Var<double>> grad(const Var<double>&, std::span<const Var<double>>, GradOptions);
+
+}  // namespace autograd

@@ -1,0 +1,217 @@
+// Lanes: the SIMD values that a map body is called with, forward (plain values that leave the results of costly
+// functions in a stash) and backward (dual numbers that take those results from the stash).
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
+#include <type_traits>
+#include "simd.hpp"
+
+namespace autograd {
+
+template <class T>
+class Var;
+
+namespace detail {
+
+template <class T>
+using Batch = xsimd::batch<T>;
+
+// The first `count` elements (at most a batch), zeros behind them.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> load(const T* from, std::size_t count) {
+  if (count >= Batch<T>::size) [[likely]]
+    return Batch<T>::load_unaligned(from);
+#ifdef __AVX512F__
+  const auto mask = (1u << count) - 1;
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+  else
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+#else
+  alignas(64) T buffer[Batch<T>::size] = {};
+  for (std::size_t i = 0; i < count; ++i) buffer[i] = from[i];
+  return Batch<T>::load_aligned(buffer);
+#endif
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store(T* to, const Batch<T>& value, std::size_t count) {
+  if (count >= Batch<T>::size) [[likely]] {
+    value.store_unaligned(to);
+    return;
+  }
+#ifdef __AVX512F__
+  const auto mask = (1u << count) - 1;
+  if constexpr (std::is_same_v<T, float>)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), value);
+  else
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), value);
+#else
+  alignas(64) T buffer[Batch<T>::size];
+  value.store_aligned(buffer);
+  for (std::size_t i = 0; i < count; ++i) to[i] = buffer[i];
+#endif
+}
+
+// Derivatives that need no arithmetic.
+struct Zero {};
+struct One {};
+struct MinusOne {};
+
+enum class Stash { none, store };
+
+// Forward: a batch, and where results go that the backward pass would not like to compute again.
+template <class T, Stash kStash>
+struct Lane {
+  using value_type = T;
+  Batch<T> value;
+  T** stash;
+};
+
+// Backward: a batch and its partial derivatives with respect to those inputs of the body whose bit is set in kLive.
+// Only live partials exist, in the order of their bits.
+template <class T, std::uint32_t kLive, bool kReplay>
+struct Dual {
+  using value_type = T;
+  static constexpr std::uint32_t live = kLive;
+  Batch<T> value;
+  std::array<Batch<T>, std::popcount(kLive)> partial;
+  T** stash;
+
+  template <std::size_t kInput>
+  const Batch<T>& partial_of() const {
+    static_assert(kLive >> kInput & 1);
+    return partial[std::popcount(kLive & ((1u << kInput) - 1))];
+  }
+};
+
+template <class X>
+struct IsLane : std::false_type {};
+template <class T, Stash kStash>
+struct IsLane<Lane<T, kStash>> : std::true_type {};
+template <class T, std::uint32_t kLive, bool kReplay>
+struct IsLane<Dual<T, kLive, kReplay>> : std::true_type {};
+
+template <class X>
+struct IsVar : std::false_type {};
+template <class T>
+struct IsVar<Var<T>> : std::true_type {};
+
+template <class X>
+concept LaneType = IsLane<std::remove_cvref_t<X>>::value;
+template <class X>
+concept VarType = IsVar<std::remove_cvref_t<X>>::value;
+template <class X>
+concept Number = std::is_arithmetic_v<std::remove_cvref_t<X>>;
+/// What elementwise functions take: a Var, or a lane inside of a map body.
+template <class X>
+concept Element = LaneType<X> || VarType<X>;
+// Operands of an elementwise function: at least one Element, the others Elements or plain numbers.
+template <class... X>
+concept Elements = (Element<X> || ...) && ((Element<X> || Number<X>)&&...);
+
+// --- applying a function to lanes ------------------------------------------------------------------------------
+
+template <class X, class Model>
+struct LiftedLane;
+template <class X, class T, Stash kStash>
+struct LiftedLane<X, Lane<T, kStash>> {
+  static Lane<T, kStash> lift(const X& number) { return {Batch<T>(static_cast<T>(number)), nullptr}; }
+};
+template <class X, class T, std::uint32_t kLive, bool kReplay>
+struct LiftedLane<X, Dual<T, kLive, kReplay>> {
+  static Dual<T, 0, kReplay> lift(const X& number) { return {Batch<T>(static_cast<T>(number)), {}, nullptr}; }
+};
+
+template <class... X>
+struct FirstLane;
+template <class X, class... Rest>
+struct FirstLane<X, Rest...> : std::conditional_t<LaneType<X>, std::type_identity<X>, FirstLane<Rest...>> {};
+template <>
+struct FirstLane<> {};
+
+// A plain number among lanes becomes a lane of the kind of `Model`.
+template <class Model, class X>
+[[gnu::always_inline]] inline auto lifted(const X& x) {
+  if constexpr (LaneType<X>)
+    return x;
+  else
+    return LiftedLane<X, Model>::lift(x);
+}
+
+template <class F, class T, Stash kStash, class... Rest>
+[[gnu::always_inline]] inline Lane<T, kStash> apply(const Lane<T, kStash>& first, const Rest&... rest) {
+  const Batch<T> y = F::value(first.value, rest.value...);
+  T** stash = first.stash;
+  ((stash = stash ? stash : rest.stash), ...);
+  if constexpr (F::kCostly && kStash == Stash::store) {
+    y.store_aligned(*stash);
+    *stash += Batch<T>::size;
+  }
+  return {y, stash};
+}
+
+// One term of the chain rule: slope * partial, where a slope may be a tag.
+template <class Slope, class B>
+[[gnu::always_inline]] inline auto chain(const Slope& slope, const B& partial) {
+  if constexpr (std::is_same_v<Slope, One>)
+    return partial;
+  else if constexpr (std::is_same_v<Slope, MinusOne>)
+    return B(-partial);
+  else
+    return B(slope * partial);
+}
+
+// The partials of an operand that a slope lets through.
+template <class Slope, std::uint32_t kLive>
+inline constexpr std::uint32_t kLiveThrough = std::is_same_v<Slope, Zero> ? 0 : kLive;
+
+template <class F, class T, bool kReplay, std::uint32_t... kLives>
+[[gnu::always_inline]] inline auto apply(const Dual<T, kLives, kReplay>&... x) {
+  using B = Batch<T>;
+  T** stash = nullptr;
+  ((stash = stash ? stash : x.stash), ...);
+  B y;
+  if constexpr (F::kCostly && kReplay) {
+    y = B::load_aligned(*stash);
+    *stash += B::size;
+  } else {
+    y = F::value(x.value...);
+  }
+  return [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+    const auto slopes = std::make_tuple(F::template slope<kI>(x.value..., y)...);
+    using Slopes = std::remove_const_t<decltype(slopes)>;
+    constexpr std::uint32_t kLive = (kLiveThrough<std::tuple_element_t<kI, Slopes>, kLives> | ...);
+    Dual<T, kLive, kReplay> result;
+    result.value = y;
+    result.stash = stash;
+    const auto one_input = [&]<std::size_t kInput>() {
+      constexpr std::size_t kAt = std::popcount(kLive & ((1u << kInput) - 1));
+      bool first = true;
+      const auto add = [&]<std::size_t kOperand>(const auto& operand) {
+        using Slope = std::tuple_element_t<kOperand, Slopes>;
+        using Operand = std::remove_cvref_t<decltype(operand)>;
+        if constexpr (!std::is_same_v<Slope, Zero> && (Operand::live >> kInput & 1)) {
+          const B term = chain(std::get<kOperand>(slopes), operand.template partial_of<kInput>());
+          result.partial[kAt] = first ? term : B(result.partial[kAt] + term);
+          first = false;
+        }
+      };
+      (add.template operator()<kI>(x), ...);
+    };
+    [&]<std::size_t... kInput>(std::index_sequence<kInput...>) {
+      (([&] {
+         if constexpr (kLive >> kInput & 1) one_input.template operator()<kInput>();
+       }()),
+       ...);
+    }(std::make_index_sequence<std::bit_width(kLive)>{});
+    return result;
+  }(std::index_sequence_for<decltype(x)...>{});
+}
+
+}  // namespace detail
+}  // namespace autograd

@@ -1,0 +1,505 @@
+// map: one node for a whole elementwise body, given as a generic lambda.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "columns.hpp"
+#include "elementwise.hpp"
+#include "recorded_sweep.hpp"
+
+namespace autograd {
+namespace detail {
+
+// How an operand of a map lies against the output, which has `rows` x `cols` elements.
+enum class Layout : std::uint8_t {
+  full,     // as the output
+  suffix,   // the trailing axes of the output, repeated over the leading ones (a bias)
+  scalar,   // one element
+  column,   // one element per row: the last axis is 1
+  columns,  // a block of columns of a wider matrix
+};
+
+constexpr bool is_splat(Layout layout) { return layout == Layout::scalar || layout == Layout::column; }
+
+template <class T>
+struct Operand {
+  const T* data;           // of the first element used
+  Block* block;
+  Place place;             // of the whole operand (of the wider matrix, for columns)
+  std::size_t row_stride;  // from one row to the next
+  std::size_t period;      // rows after which it starts again, 0 for never
+  std::size_t width;       // elements of the operand; for columns, of a row of the wider matrix
+  std::size_t first;       // for columns, the first of them
+  Layout layout;
+};
+
+// Walks the rows of an operand, or of its gradient.
+template <class P>
+struct RowCursor {
+  P start, row;
+  std::size_t stride, period, count = 0;
+  void next() {
+    row += stride;
+    if (++count == period) {
+      row = start;
+      count = 0;
+    }
+  }
+};
+
+// The shape that NumPy's broadcasting gives, or an Error that names the op.
+Shape broadcast_shapes(const char* op, std::span<const Shape> shapes);
+
+// The shape of an operand again, up to leading axes of extent 1.
+Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
+
+// The values of a map body, however many: a tuple of lanes (or Vars).
+template <class R>
+auto as_tuple(R&& result) {
+  if constexpr (requires { std::tuple_size<std::remove_cvref_t<R>>::value; })
+    return std::apply([](auto&&... x) { return std::make_tuple(std::forward<decltype(x)>(x)...); },
+                      std::forward<R>(result));
+  else
+    return std::make_tuple(std::forward<R>(result));
+}
+
+// The lane that a body without a stash is called with, whichever input it is.
+template <class T, std::size_t>
+using PlainLane = Lane<T, Stash::none>;
+
+template <class F, class T, class Indices>
+struct BodyTraits;
+template <class F, class T, std::size_t... kI>
+struct BodyTraits<F, T, std::index_sequence<kI...>> {
+  static constexpr bool kCallable = std::invocable<const F&, PlainLane<T, kI>...>;
+  static constexpr std::size_t outputs() {
+    if constexpr (kCallable)
+      return std::tuple_size_v<decltype(as_tuple(std::declval<std::invoke_result_t<const F&, PlainLane<T, kI>...>>()))>;
+    return 0;
+  }
+};
+
+// A function of `fn`: its rule is its slope, so it is recorded as itself.
+template <class F>
+concept Primitive = requires { F::kCostly; };
+
+// What a map does with lanes for a given body; instantiated once for each body and number of inputs.
+template <class T, class F, std::size_t kInputs>
+struct MapKernel {
+  static constexpr std::size_t kOutputs = BodyTraits<F, T, std::make_index_sequence<kInputs>>::outputs();
+  static constexpr std::size_t kLanes = Batch<T>::size;
+  using Indices = std::make_index_sequence<kInputs>;
+
+  // How many results a call leaves in the stash, and whether the backward call takes them in the same order. C++
+  // leaves the order of f(a) + g(b) open, so it is tried, on inputs that are all different.
+  struct StashPlan {
+    std::size_t results = 0;
+    bool replayable = false;
+  };
+
+  static StashPlan plan_stash(const F& f) {
+    constexpr std::size_t kMost = 64;
+    alignas(64) T stash[kMost * kLanes];
+    T *write = stash, *read = stash;
+    const auto value = [](std::size_t i) { return T(0.37) + T(0.11) * T(i) - T(0.013) * T(i * i); };
+    const auto forward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return as_tuple(f(Lane<T, Stash::store>{Batch<T>(value(kI)), &write}...));
+    }(Indices{});
+    const auto backward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return as_tuple(f(seed<kI, true>(Batch<T>(value(kI)), &read)...));
+    }(Indices{});
+    StashPlan plan;
+    plan.results = static_cast<std::size_t>(write - stash) / kLanes;
+    plan.replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+      return (same(std::get<kO>(forward).value, std::get<kO>(backward).value) && ...);
+    }(std::make_index_sequence<kOutputs>{});
+    return plan;
+  }
+
+  // A body without captures always does the same.
+  static StashPlan stash_plan(const F& f) {
+    if constexpr (std::is_empty_v<F>) {
+      static const StashPlan plan = plan_stash(f);
+      return plan;
+    } else {
+      return plan_stash(f);
+    }
+  }
+
+  static bool same(const Batch<T>& a, const Batch<T>& b) { return xsimd::all(a == b || (a != a && b != b)); }
+
+  template <std::size_t kInput, bool kReplay>
+  [[gnu::always_inline]] static Dual<T, 1u << kInput, kReplay> seed(const Batch<T>& value, T** stash) {
+    return {value, {Batch<T>(T(1))}, stash};
+  }
+
+  // Stash elements for an output of rows x cols.
+  static std::size_t stash_size(std::size_t rows, std::size_t cols, std::size_t results) {
+    return rows * ((cols + kLanes - 1) / kLanes) * results * kLanes;
+  }
+
+  template <Stash kStash>
+  [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows, std::size_t cols,
+                      T* stash) {
+    RowCursor<const T*> at[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i) at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        const auto lane = [&](std::size_t i) {
+          return Lane<T, kStash>{is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count), &stash};
+        };
+        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
+          const auto y = as_tuple(f(lane(kI)...));
+          (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
+        }(Indices{}, std::make_index_sequence<kOutputs>{});
+      }
+      for (auto& cursor : at) cursor.next();
+    }
+  }
+
+  struct Target {
+    T* data = nullptr;  // null: no gradient wanted
+    bool accumulate = false;
+  };
+
+  template <bool kReplay>
+  [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient, const Target* target,
+                       std::size_t rows, std::size_t cols, T* stash) {
+    RowCursor<const T*> at[kInputs];
+    RowCursor<T*> to[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
+      to[i] = {target[i].data, target[i].data, in[i].row_stride, in[i].period};
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      T sums[kInputs] = {};  // of the row, for splats
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        const auto value = [&](std::size_t i) {
+          return is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count);
+        };
+        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
+          const auto y = as_tuple(f(seed<kI, kReplay>(value(kI), &stash)...));
+          const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
+          const auto deliver = [&]<std::size_t kInput>() {
+            if (!target[kInput].data) return;
+            Batch<T> sum(T(0));
+            bool any = false;
+            const auto term = [&]<std::size_t kOutput>() {
+              using Y = std::tuple_element_t<kOutput, std::remove_const_t<decltype(y)>>;
+              if constexpr (Y::live >> kInput & 1) {
+                const Batch<T> product = g[kOutput] * std::get<kOutput>(y).template partial_of<kInput>();
+                sum = any ? Batch<T>(sum + product) : product;
+                any = true;
+              }
+            };
+            (term.template operator()<kO>(), ...);
+            if (is_splat(in[kInput].layout)) {
+              alignas(64) T parts[kLanes];
+              sum.store_aligned(parts);
+              for (std::size_t i = 0; i < std::min(count, kLanes); ++i) sums[kInput] += parts[i];
+              return;
+            }
+            T* address = to[kInput].row + c;
+            if (target[kInput].accumulate) sum = sum + load<T>(address, count);
+            store(address, sum, count);
+          };
+          (deliver.template operator()<kI>(), ...);
+        }(Indices{}, std::make_index_sequence<kOutputs>{});
+      }
+      for (std::size_t i = 0; i < kInputs; ++i) {
+        if (target[i].data && is_splat(in[i].layout)) *to[i].row += sums[i];
+        at[i].next();
+        to[i].next();
+      }
+    }
+  }
+};
+
+template <class T, class F, std::size_t kInputs>
+struct MapNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  using Kernel = MapKernel<T, F, kInputs>;
+  static constexpr std::size_t kOutputs = Kernel::kOutputs;
+  static constexpr const char* kName = [] {
+    if constexpr (Primitive<F>)
+      return F::kName;
+    else
+      return "map";
+  }();
+
+  MapNode() {}  // NOLINT(modernize-use-equals-default): of a union
+
+  union {
+    F body;  // set by map(); no destructor runs
+  };
+  Operand<T> in[kInputs];
+  Place out[kOutputs];
+  Block* stash;
+  Shape shape;
+  std::size_t rows, cols;
+  bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
+
+  void backward(Sweep& sweep) {
+    const std::size_t size = rows * cols;
+    const T* gradient[kOutputs];
+    bool any = false;
+    for (std::size_t o = 0; o < kOutputs; ++o) any |= (gradient[o] = sweep.gradient<T>(out[o], size)) != nullptr;
+    if (!any || !size) return;
+    if constexpr (std::is_same_v<F, fn::Add>) {  // the gradient itself, shared where it can be
+      if (in[0].layout == Layout::full && in[1].layout == Layout::full) {
+        sweep.pass<T>(out[0], in[0].place, size);
+        sweep.pass<T>(out[0], in[1].place, size);
+        return;
+      }
+    }
+    typename Kernel::Target target[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i)
+      if (in[i].place.differentiable() && !target[i].data) find_target(sweep, i, target);
+    if (stash)
+      Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
+    else
+      Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr);
+  }
+
+  void find_target(Sweep& sweep, std::size_t i, typename Kernel::Target* target) {
+    const Operand<T>& operand = in[i];
+    const auto open = [&](std::size_t elements, bool overwrites) -> typename Kernel::Target {
+      if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
+      const Sink<T> s = sweep.sink<T>(operand.place, elements);
+      return {s.data, s.accumulate};
+    };
+    if (operand.layout != Layout::columns) {
+      target[i] = open(operand.layout == Layout::full ? rows * cols : operand.width, operand.layout == Layout::full);
+      return;
+    }
+    // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
+    const auto same_matrix = [&](std::size_t k) {
+      return in[k].layout == Layout::columns && in[k].place.slot == operand.place.slot &&
+             in[k].place.offset == operand.place.offset;
+    };
+    std::size_t covered = 0;
+    for (std::size_t k = i; k < kInputs; ++k) covered += same_matrix(k) ? cols : 0;
+    const typename Kernel::Target whole = open(rows * operand.width, covered == operand.width);
+    for (std::size_t k = i; k < kInputs; ++k)
+      if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
+  }
+
+  void record(RecordedSweep<T>& sweep) {
+    std::array<Var<T>, kInputs> x;
+    for (std::size_t i = 0; i < kInputs; ++i) x[i] = operand_var(i);
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      if constexpr (Primitive<F>) {
+        const Var<T> g = sweep.gradient(out[0], shape);
+        if (!g.defined()) return;
+        const Var<T> y = needs_output ? record_elementwise<F>(x[kI]...) : Var<T>();
+        const auto one = [&]<std::size_t kInput>() {
+          if (!in[kInput].place.differentiable()) return;
+          const auto slope = F::template slope<kInput>(x[kI]..., y);
+          using Slope = std::remove_const_t<decltype(slope)>;
+          if constexpr (std::is_same_v<Slope, One>)
+            sweep.add(in[kInput].place, x[kInput].shape(), g);
+          else if constexpr (std::is_same_v<Slope, MinusOne>)
+            sweep.add(in[kInput].place, x[kInput].shape(), -g);
+          else if constexpr (!std::is_same_v<Slope, Zero>)
+            sweep.add(in[kInput].place, x[kInput].shape(), g * slope);
+        };
+        (one.template operator()<kI>(), ...);
+      } else {
+        // The body once more, on Vars: a node for each of its functions, whose rules are then run.
+        Node* before = context.active->last;
+        const auto y = as_tuple(static_cast<const F&>(body)(expanded(x[kI], kI)...));
+        bool any = false;
+        [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+          (
+              [&] {
+                const Var<T> g = sweep.gradient(out[kO], shape);
+                if (!g.defined()) return;
+                sweep.add(std::get<kO>(y).place(), shape, g);
+                any = true;
+              }(),
+              ...);
+        }(std::make_index_sequence<kOutputs>{});
+        if (any) sweep.run(context.active->last, before);
+      }
+    }(std::make_index_sequence<kInputs>{});
+  }
+
+  static constexpr bool needs_output = [] {
+    if constexpr (Primitive<F>) return F::kCostly || std::is_same_v<F, fn::Divide>;
+    return false;
+  }();
+
+  Var<T> operand_var(std::size_t i) const {
+    const Operand<T>& operand = in[i];
+    Array<T> array(BlockRef(retain(operand.block)), const_cast<T*>(operand.data - operand.first),
+                   operand_shape(operand.layout, operand.width, shape));
+    return operand.place.differentiable() ? Var<T>::recorded(std::move(array), operand.place, context.active->id)
+                                          : Var<T>(std::move(array));
+  }
+  Var<T> expanded(const Var<T>& x, std::size_t i) const {
+    return in[i].layout == Layout::columns ? columns(x, in[i].first, cols).var() : x;
+  }
+
+  void release() {
+    for (Operand<T>& operand : in) detail::release(std::exchange(operand.block, nullptr));
+    detail::release(std::exchange(stash, nullptr));
+  }
+};
+
+// --- the arguments of map ---------------------------------------------------------------------------------------
+
+template <class X>
+struct MapArgument {  // a number
+  static constexpr std::size_t kOperands = 1;
+};
+template <class T>
+struct MapArgument<Var<T>> {
+  static constexpr std::size_t kOperands = 1;
+  using value_type = T;
+};
+template <class T>
+struct MapArgument<Columns<T>> {
+  static constexpr std::size_t kOperands = 1;
+  using value_type = T;
+};
+template <class T, std::size_t K>
+struct MapArgument<Chunks<T, K>> {
+  static constexpr std::size_t kOperands = K;
+  using value_type = T;
+};
+
+template <class... X>
+struct FirstTyped {};
+template <class X, class... Rest>
+  requires requires { typename MapArgument<X>::value_type; }
+struct FirstTyped<X, Rest...> : std::type_identity<typename MapArgument<X>::value_type> {};
+template <class X, class... Rest>
+  requires(!requires { typename MapArgument<X>::value_type; })
+struct FirstTyped<X, Rest...> : FirstTyped<Rest...> {};
+
+template <class T>
+inline Shape map_shape(const Var<T>& x) {
+  return x.shape();
+}
+template <class T>
+inline Shape map_shape(const Columns<T>& x) {
+  return with_last_axis(x.matrix.shape(), x.width);
+}
+template <class T, std::size_t K>
+inline Shape map_shape(const Chunks<T, K>& x) {
+  return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
+}
+
+// Fills in operands. `owner` keeps an operand that had to be broadcast to full size first.
+template <class T>
+void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
+template <class T>
+void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width, std::size_t count,
+                 const Shape& shape, const char* op);
+
+extern template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
+extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&, const char*);
+extern template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t,
+                                 const Shape&, const char*);
+extern template void add_columns(Operand<double>*&, const Var<double>&, std::size_t, std::size_t, std::size_t,
+                                 const Shape&, const char*);
+
+template <class T>
+void add_operand(Operand<T>*& next, const Columns<T>& x, const Shape& shape, Var<T>&, const char* op) {
+  add_columns(next, x.matrix, x.first, x.width, 1, shape, op);
+}
+template <class T, std::size_t K>
+void add_operand(Operand<T>*& next, const Chunks<T, K>& x, const Shape& shape, Var<T>&, const char* op) {
+  add_columns(next, x.matrix, 0, x.matrix.shape().back() / K, K, shape, op);
+}
+
+// Lays the operands out over rows of a common length. Returns whether two of them are overlapping parts of one slot.
+template <class T>
+bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows, std::size_t& cols);
+extern template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
+extern template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
+
+template <class T, class F, class... X>
+auto record_map(const char* op, const F& body, const X&... x) {
+  constexpr std::size_t kInputs = (MapArgument<X>::kOperands + ...);
+  using Kernel = MapKernel<T, F, kInputs>;
+  const Shape shapes[] = {map_shape(x)...};
+  Shape shape = shapes[0];
+  for (const Shape& other : shapes)
+    if (!(other == shape)) {
+      shape = broadcast_shapes(op, shapes);
+      break;
+    }
+  Operand<T> in[kInputs];
+  Operand<T>* next = in;
+  Var<T> owners[sizeof...(X)];
+  std::size_t k = 0;
+  (add_operand(next, x, shape, owners[k++], op), ...);
+  std::size_t rows = 0, cols = 0;
+  const bool overlapping = lay_out(in, kInputs, shape, rows, cols);
+  bool differentiable = false;
+  for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
+  TapeStorage* tape = differentiable ? recording() : nullptr;
+
+  return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+    std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
+    T* const data[] = {const_cast<T*>(out[kO].array().data())...};
+    if (!tape) {
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+    } else {
+      const typename Kernel::StashPlan plan = Kernel::stash_plan(body);
+      auto& node = tape->emplace<MapNode<T, F, kInputs>>();
+      new (&node.body) F(body);
+      for (std::size_t i = 0; i < kInputs; ++i) {
+        node.in[i] = in[i];
+        retain(in[i].block);
+      }
+      ((node.out[kO] = out[kO].place()), ...);
+      node.shape = shape;
+      node.rows = rows;
+      node.cols = cols;
+      node.overlapping = overlapping;
+      node.stash = nullptr;
+      if (plan.results && plan.replayable) {
+        node.stash = allocate_block(Kernel::stash_size(rows, cols, plan.results) * sizeof(T));
+        Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
+      } else {
+        Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      }
+    }
+    if constexpr (sizeof...(kO) == 1)
+      return std::move(out[0]);
+    else
+      return std::make_tuple(std::move(out[kO])...);
+  }(std::make_index_sequence<Kernel::kOutputs>{});
+}
+
+}  // namespace detail
+
+/// Applies an elementwise body to Vars as one node of the tape.
+///
+///     auto h = ag::map([](auto f, auto n, auto h) { return (1 - f) * h + f * tanh(n); }, f, n, h);
+///
+/// The body is a generic lambda of the elementwise functions and operators of elementwise.hpp and plain numbers; it
+/// returns one value, or a std::tuple of several, which map returns as a tuple of Vars. It is called with SIMD lanes
+/// forward, with dual numbers backward, and with Vars for derivatives of higher order, so a variable of it cannot be
+/// assigned a value of another form (`x = x + y`): give each value a name of its own. Captures are plain values.
+///
+/// Operands are Vars, which broadcast as in NumPy, and blocks of columns (columns, chunk), which are read in place and
+/// whose gradients are written in place. Throws Error if the shapes do not broadcast.
+template <class F, class... X>
+auto map(const F& body, const X&... x) {
+  using T = typename detail::FirstTyped<X...>::type;
+  static_assert(detail::BodyTraits<F, T, std::make_index_sequence<(detail::MapArgument<X>::kOperands + ...)>>::kCallable,
+                "map: the body cannot be called with this many operands (chunk<K> counts as K), or uses a function "
+                "that is not elementwise; see elementwise.hpp");
+  static_assert(std::is_trivially_destructible_v<F>, "map: the body may capture plain values only");
+  return detail::record_map<T>("map", body, x...);
+}
+
+}  // namespace autograd

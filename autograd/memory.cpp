@@ -1,0 +1,134 @@
+#include "memory.hpp"
+
+#include <atomic>
+#include <bit>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNROLL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNROLL_ASAN 1
+#endif
+#endif
+#ifdef UNROLL_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace autograd {
+namespace detail {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+// Sizes are counted in units of 64 bytes. Up to 8 units a class each; above, eight classes to the octave: at most an
+// eighth of a block is unused, and powers of two fit exactly.
+constexpr std::size_t kSteps = 8;
+constexpr std::size_t kClasses = 64 * kSteps;
+
+std::size_t class_of(std::size_t bytes) {
+  const std::size_t units = (bytes + kAlignment - 1) / kAlignment;
+  if (units <= kSteps) return units;
+  const std::size_t shift = std::bit_width(units - 1) - 4;  // units - 1 lies in [8, 16) << shift
+  return shift * kSteps + ((units - 1) >> shift) + 1;
+}
+
+std::size_t bytes_of(std::size_t size_class) {
+  if (size_class <= kSteps) return size_class * kAlignment;
+  const std::size_t shift = (size_class - kSteps - 1) / kSteps;
+  return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kAlignment;
+}
+
+void* heap_allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
+void heap_free(void* memory) { ::operator delete(memory, std::align_val_t{kAlignment}); }
+
+struct Pool {
+  Block* free_list[kClasses] = {};
+  MemoryStats stats;
+  ~Pool();
+};
+
+// Outlives the pool, so that a block released after the thread's pool is gone goes to the heap.
+thread_local bool pool_is_gone = false;
+thread_local Pool pool;
+
+void poison([[maybe_unused]] Block* block) {
+#ifdef UNROLL_ASAN
+  ASAN_POISON_MEMORY_REGION(block->data(), block->capacity);
+#endif
+}
+void unpoison([[maybe_unused]] Block* block) {
+#ifdef UNROLL_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(block->data(), block->capacity);
+#endif
+}
+
+void trim(Pool& p) {
+  for (Block*& head : p.free_list)
+    while (head) {
+      Block* block = std::exchange(head, head->next);
+      unpoison(block);
+      heap_free(block);
+    }
+  p.stats.pooled_bytes = 0;
+}
+
+Pool::~Pool() {
+  trim(*this);
+  pool_is_gone = true;
+}
+
+}  // namespace
+
+Block* allocate_block(std::size_t bytes) {
+  const std::size_t size_class = class_of(bytes);
+  const std::size_t capacity = bytes_of(size_class);
+  Block* block = nullptr;
+  if (!pool_is_gone) {
+    Block*& head = pool.free_list[size_class];
+    MemoryStats& stats = pool.stats;
+    if (head) {
+      block = head;
+      head = block->next;
+      stats.pooled_bytes -= capacity;
+      unpoison(block);
+    }
+    stats.live_bytes += capacity;
+    if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
+  }
+  if (!block) {
+    block = static_cast<Block*>(heap_allocate(sizeof(Block) + capacity));
+    block->capacity = capacity;
+    block->size_class = static_cast<std::uint16_t>(size_class);
+    if (!pool_is_gone) ++pool.stats.heap_requests;
+  }
+  block->references = 1;
+  block->published = false;
+  block->variable_id = 0;
+  block->version = 0;
+  return block;
+}
+
+void free_block(Block* block) {
+  if (pool_is_gone) return heap_free(block);
+  Block*& head = pool.free_list[block->size_class];
+  pool.stats.live_bytes -= block->capacity;  // wraps for a block of another thread; so does that thread's
+  pool.stats.pooled_bytes += block->capacity;
+  poison(block);
+  block->next = head;
+  head = block;
+}
+
+void make_variable(Block* block, std::size_t elements) {
+  static std::atomic<std::uint64_t> last{0};
+  block->variable_id = ++last;
+  block->variable_size = elements;
+  publish(block);
+}
+
+}  // namespace detail
+
+MemoryStats memory_stats() { return detail::pool.stats; }
+void reset_peak_memory() { detail::pool.stats.peak_bytes = detail::pool.stats.live_bytes; }
+void release_pooled_memory() { detail::trim(detail::pool); }
+
+}  // namespace autograd

@@ -1,0 +1,89 @@
+// Blocks: reference-counted memory from a pool of the thread. A steady training step takes from the heap nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace autograd {
+
+/// Bytes that autograd holds on this thread.
+struct MemoryStats {
+  std::size_t live_bytes = 0;    ///< in blocks that somebody holds
+  std::size_t pooled_bytes = 0;  ///< in free blocks, kept for the next request
+  std::size_t heap_requests = 0; ///< how often the pool had to ask the heap
+  std::size_t peak_bytes = 0;    ///< the largest live_bytes since start or reset_peak
+};
+
+MemoryStats memory_stats();
+void reset_peak_memory();
+
+/// Gives the free blocks of this thread back to the heap.
+void release_pooled_memory();
+
+namespace detail {
+
+// The header of a block; the elements follow it. The count is a plain integer while only the thread of a tape can
+// hold the block, and atomic once the block may be seen by others (see publish).
+struct alignas(64) Block {
+  std::uint32_t references;
+  std::uint16_t size_class;
+  bool published;
+  std::uint64_t variable_id;  // 0, or the identity of the differentiable variable that owns this memory
+  std::uint64_t version;      // counts the in-place updates of a variable
+  std::size_t variable_size;  // elements of the variable
+  std::size_t capacity;       // bytes
+  Block* next;                // in the pool
+
+  void* data() { return this + 1; }
+};
+
+Block* allocate_block(std::size_t bytes);  // one reference, unpublished
+void free_block(Block* block);             // no reference left
+void make_variable(Block* block, std::size_t elements);  // gives the block an identity
+
+inline void publish(Block* block) {
+  if (block) block->published = true;
+}
+
+inline Block* retain(Block* block) {
+  if (block) {
+    if (block->published)
+      __atomic_fetch_add(&block->references, 1u, __ATOMIC_RELAXED);
+    else
+      ++block->references;
+  }
+  return block;
+}
+
+inline void release(Block* block) {
+  if (!block) return;
+  if (block->published ? __atomic_sub_fetch(&block->references, 1u, __ATOMIC_ACQ_REL) == 0
+                       : --block->references == 0)
+    free_block(block);
+}
+
+// One reference to a block. The interface of a smart pointer, so that xtensor's adaptors can hold it.
+class BlockRef {
+ public:
+  BlockRef() = default;
+  explicit BlockRef(Block* owned) : block_(owned) {}
+  BlockRef(const BlockRef& other) : block_(retain(other.block_)) {}
+  BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  BlockRef& operator=(BlockRef other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~BlockRef() { release(block_); }
+
+  Block* get() const { return block_; }
+  Block* operator->() const { return block_; }
+  explicit operator bool() const { return block_; }
+  void operator()() const {}  // what xtensor knows the owner of a buffer by
+
+ private:
+  Block* block_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace autograd

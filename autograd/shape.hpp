@@ -1,0 +1,82 @@
+// Shape: the extents of an array, in place (no heap), row-major.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <ostream>
+
+#include "error.hpp"
+
+namespace autograd {
+
+/// Extents of an array, at most `kMaxRank` of them; () is a scalar. Row-major: the last axis is contiguous.
+class Shape {
+ public:
+  static constexpr std::size_t kMaxRank = 6;
+
+  Shape() = default;
+  Shape(std::initializer_list<std::size_t> extents) : Shape(extents.begin(), extents.end()) {}
+
+  /// Takes any range of extents. Throws Error above kMaxRank axes.
+  template <class Iterator>
+  Shape(Iterator first, Iterator last) {
+    for (; first != last; ++first) push_back(static_cast<std::size_t>(*first));
+  }
+
+  std::size_t rank() const { return rank_; }
+  std::size_t operator[](std::size_t axis) const { return extents_[axis]; }
+  std::size_t& operator[](std::size_t axis) { return extents_[axis]; }
+  std::size_t back() const { return extents_[rank_ - 1]; }
+  const std::size_t* begin() const { return extents_.data(); }
+  const std::size_t* end() const { return extents_.data() + rank_; }
+
+  /// Number of elements; 1 for a scalar.
+  std::size_t size() const {
+    std::size_t n = 1;
+    for (std::size_t extent : *this) n *= extent;
+    return n;
+  }
+
+  void push_back(std::size_t extent) {
+    if (rank_ == kMaxRank) detail::fail("Shape: more than ", kMaxRank, " axes; reshape to fewer axes");
+    extents_[rank_++] = extent;
+  }
+
+  /// Axes [first, rank).
+  Shape suffix(std::size_t first) const { return {begin() + std::min<std::size_t>(first, rank_), end()}; }
+  /// Axes [0, last).
+  Shape prefix(std::size_t last) const { return {begin(), begin() + std::min<std::size_t>(last, rank_)}; }
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+  }
+
+  /// Printed as Python prints a tuple: (), (3,), (2, 3).
+  friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+    out << '(';
+    for (std::size_t i = 0; i < shape.rank_; ++i) out << (i ? ", " : "") << shape.extents_[i];
+    return out << (shape.rank_ == 1 ? ",)" : ")");
+  }
+
+ private:
+  std::array<std::size_t, kMaxRank> extents_{};
+  std::size_t rank_ = 0;
+};
+
+/// The shape with another extent of its last axis.
+inline Shape with_last_axis(Shape shape, std::size_t extent) {
+  shape[shape.rank() - 1] = extent;
+  return shape;
+}
+
+/// An axis counted from the end if negative, as in NumPy. Throws Error if `shape` has no such axis.
+inline std::size_t normalise_axis(std::ptrdiff_t axis, const Shape& shape, const char* call) {
+  const auto rank = static_cast<std::ptrdiff_t>(shape.rank());
+  if (axis < -rank || axis >= rank)
+    detail::fail(call, ": axis ", axis, " does not exist in shape ", shape, "; axes are ", -rank, " to ", rank - 1);
+  return static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+}
+
+}  // namespace autograd

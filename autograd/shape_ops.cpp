@@ -1,0 +1,350 @@
+#include "shape_ops.hpp"
+
+#include "blas.hpp"
+#include "recorded_sweep.hpp"
+
+namespace autograd {
+namespace detail {
+namespace {
+
+// For every element of `large` in order, calls visit(index in large, index in small), where `small` broadcasts to it.
+template <class Visit>
+void for_broadcast(const Shape& small, const Shape& large, Visit&& visit) {
+  const std::size_t rank = large.rank(), missing = rank - small.rank();
+  std::array<std::size_t, Shape::kMaxRank> stride{}, index{};
+  for (std::size_t axis = small.rank(), step = 1; axis-- > 0; step *= small[axis])
+    stride[axis + missing] = small[axis] == 1 ? 0 : step;
+  const std::size_t size = large.size();
+  for (std::size_t i = 0, at = 0; i < size; ++i) {
+    visit(i, at);
+    for (std::size_t axis = rank; axis-- > 0;) {
+      at += stride[axis];
+      if (++index[axis] < large[axis]) break;
+      at -= stride[axis] * large[axis];
+      index[axis] = 0;
+    }
+  }
+}
+
+bool broadcasts(const Shape& small, const Shape& large) {
+  if (small.rank() > large.rank()) return false;
+  for (std::size_t i = 1; i <= small.rank(); ++i)
+    if (small[small.rank() - i] != 1 && small[small.rank() - i] != large[large.rank() - i]) return false;
+  return true;
+}
+
+template <class T>
+struct BroadcastNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "broadcast_to";
+  Place in, out;
+  Shape small, large;
+
+  void backward(Sweep& sweep) {
+    const T* g = sweep.gradient<T>(out, large.size());
+    if (!g) return;
+    T* to = sweep.accumulator<T>(in, small.size());
+    for_broadcast(small, large, [&](std::size_t i, std::size_t at) { to[at] += g[i]; });
+  }
+  void record(Recorded& sweep) {
+    if (const Var<T> g = sweep.gradient(out, large); g.defined()) sweep.add(in, small, g);
+  }
+  void release() {}
+};
+
+template <class T>
+struct SumToNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "sum_to";
+  Place in, out;
+  Shape small, large;
+
+  void backward(Sweep& sweep) {
+    const T* g = sweep.gradient<T>(out, small.size());
+    if (!g) return;
+    const Sink<T> to = sweep.sink<T>(in, large.size());
+    for_broadcast(small, large, [&](std::size_t i, std::size_t at) {
+      to.data[i] = to.accumulate ? to.data[i] + g[at] : g[at];
+    });
+  }
+  void record(Recorded& sweep) {
+    if (const Var<T> g = sweep.gradient(out, small); g.defined()) sweep.add(in, large, broadcast_to(g, large));
+  }
+  void release() {}
+};
+
+template <class T>
+struct ColumnsNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "columns";
+  Place in, out;
+  Shape matrix;
+  std::size_t first, width;
+
+  void backward(Sweep& sweep) {
+    const std::size_t rows = matrix.prefix(matrix.rank() - 1).size();
+    const T* g = sweep.gradient<T>(out, rows * width);
+    if (!g) return;
+    T* to = sweep.accumulator<T>(in, matrix.size()) + first;
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < width; ++c) to[r * matrix.back() + c] += g[r * width + c];
+  }
+  void record(Recorded& sweep) {
+    if (const Var<T> g = sweep.gradient(out, with_last_axis(matrix, width)); g.defined())
+      sweep.add(in, matrix, embed_columns(g, first, matrix.back()));
+  }
+  void release() {}
+};
+
+template <class T>
+struct EmbedColumnsNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "embed_columns";
+  Place in, out;
+  Shape shape;  // of the input
+  std::size_t first, width;
+
+  void backward(Sweep& sweep) {
+    const std::size_t rows = shape.prefix(shape.rank() - 1).size(), own = shape.back();
+    const T* g = sweep.gradient<T>(out, rows * width);
+    if (!g) return;
+    const Sink<T> to = sweep.sink<T>(in, shape.size());
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < own; ++c) {
+        const T arrived = g[r * width + first + c];
+        to.data[r * own + c] = to.accumulate ? to.data[r * own + c] + arrived : arrived;
+      }
+  }
+  void record(Recorded& sweep) {
+    if (const Var<T> g = sweep.gradient(out, with_last_axis(shape, width)); g.defined())
+      sweep.add(in, shape, columns(g, first, shape.back()).var());
+  }
+  void release() {}
+};
+
+template <class T>
+struct ConcatNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "concat";
+  struct Part {
+    Place place;
+    std::size_t size;
+  };
+  Place out;
+  std::size_t count;
+  Part* parts() { return reinterpret_cast<Part*>(this + 1); }
+
+  void backward(Sweep& sweep) {
+    Place from = out;
+    for (std::size_t i = 0; i < count; from.offset += parts()[i++].size)
+      sweep.pass<T>(from, parts()[i].place, parts()[i].size);
+  }
+  void record(Recorded& sweep) {
+    Place from = out;
+    for (std::size_t i = 0; i < count; from.offset += parts()[i++].size) {
+      const Shape flat{parts()[i].size};
+      if (!parts()[i].place.differentiable()) continue;
+      if (const Var<T> g = sweep.gradient(from, flat); g.defined()) sweep.add(parts()[i].place, flat, g);
+    }
+  }
+  void release() {}
+};
+
+template <class T>
+struct TransposeNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  static constexpr const char* kName = "transpose";
+  Place in, out;
+  std::size_t rows, cols;  // of the input
+
+  void backward(Sweep& sweep) {
+    const T* g = sweep.gradient<T>(out, rows * cols);
+    if (!g) return;
+    const Sink<T> to = sweep.sink<T>(in, rows * cols);
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t j = 0; j < cols; ++j) {
+        T& at = to.data[i * cols + j];
+        at = to.accumulate ? at + g[j * rows + i] : g[j * rows + i];
+      }
+  }
+  void record(Recorded& sweep) {
+    if (const Var<T> g = sweep.gradient(out, {cols, rows}); g.defined())
+      sweep.add(in, {rows, cols}, autograd::transpose(g));
+  }
+  void release() {}
+};
+
+// Copies the parts behind each other into an output of `shape`.
+template <class T>
+Var<T> join(const char* op, std::span<const Var<T>> parts, const Shape& shape) {
+  bool differentiable = false;
+  for (const Var<T>& part : parts) differentiable |= part.use(op).differentiable();
+  TapeStorage* tape = differentiable ? recording() : nullptr;
+  Var<T> out = new_output<T>(shape, tape);
+  T* to = const_cast<T*>(out.array().data());
+  for (const Var<T>& part : parts) to = std::copy_n(part.array().data(), part.size(), to);
+  if (tape) {
+    using N = ConcatNode<T>;
+    auto& node = tape->emplace<N>(parts.size() * sizeof(typename N::Part));
+    node.out = out.place();
+    node.count = parts.size();
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      new (node.parts() + i) typename N::Part{parts[i].use(op), parts[i].size()};
+  }
+  return out;
+}
+
+}  // namespace
+
+template <class T>
+Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width) {
+  const Place in = x.use("embed_columns");
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  const std::size_t own = x.shape().back(), rows = x.shape().prefix(x.rank() - 1).size();
+  Var<T> out = new_output<T>(with_last_axis(x.shape(), width), tape);
+  T* to = const_cast<T*>(out.array().data());
+  std::fill_n(to, out.size(), T(0));
+  for (std::size_t r = 0; r < rows; ++r) std::copy_n(x.array().data() + r * own, own, to + r * width + first);
+  if (tape) {
+    auto& node = tape->emplace<EmbedColumnsNode<T>>();
+    node.in = in;
+    node.out = out.place();
+    node.shape = x.shape();
+    node.first = first;
+    node.width = width;
+  }
+  return out;
+}
+
+}  // namespace detail
+
+using namespace detail;
+
+template <class T>
+Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
+  const Place in = x.use("broadcast_to");
+  if (x.shape() == shape) return x;
+  if (!broadcasts(x.shape(), shape))
+    fail("broadcast_to: shape ", x.shape(), " does not broadcast to ", shape,
+         "; its axes must be equal to the last of the target, or 1");
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  Var<T> out = new_output<T>(shape, tape);
+  T* to = const_cast<T*>(out.array().data());
+  const T* from = x.array().data();
+  for_broadcast(x.shape(), shape, [&](std::size_t i, std::size_t at) { to[i] = from[at]; });
+  if (tape) {
+    auto& node = tape->emplace<BroadcastNode<T>>();
+    node.in = in;
+    node.out = out.place();
+    node.small = x.shape();
+    node.large = shape;
+  }
+  return out;
+}
+
+template <class T>
+Var<T> sum_to(const Var<T>& x, const Shape& shape) {
+  const Place in = x.use("sum_to");
+  if (x.shape() == shape) return x;
+  if (!broadcasts(shape, x.shape()))
+    fail("sum_to: shape ", x.shape(), " is not what shape ", shape, " broadcasts to");
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  Var<T> out = new_output<T>(shape, tape);
+  T* to = const_cast<T*>(out.array().data());
+  const T* from = x.array().data();
+  std::fill_n(to, out.size(), T(0));
+  for_broadcast(shape, x.shape(), [&](std::size_t i, std::size_t at) { to[at] += from[i]; });
+  if (tape) {
+    auto& node = tape->emplace<SumToNode<T>>();
+    node.in = in;
+    node.out = out.place();
+    node.small = shape;
+    node.large = x.shape();
+  }
+  return out;
+}
+
+template <class T>
+Var<T> Columns<T>::var() const {
+  const Place in = matrix.use("columns");
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  const std::size_t wide = matrix.shape().back(), rows = matrix.shape().prefix(matrix.rank() - 1).size();
+  Var<T> out = new_output<T>(with_last_axis(matrix.shape(), width), tape);
+  T* to = const_cast<T*>(out.array().data());
+  for (std::size_t r = 0; r < rows; ++r) std::copy_n(matrix.array().data() + r * wide + first, width, to + r * width);
+  if (tape) {
+    auto& node = tape->emplace<ColumnsNode<T>>();
+    node.in = in;
+    node.out = out.place();
+    node.matrix = matrix.shape();
+    node.first = first;
+    node.width = width;
+  }
+  return out;
+}
+
+template <class T>
+Var<T> concat(std::span<const Var<T>> parts) {
+  if (parts.empty()) fail("concat: no parts to join");
+  std::size_t extent = 0;
+  for (const Var<T>& part : parts) {
+    part.use("concat");
+    if (part.rank() == 0 || !(part.shape().suffix(1) == parts[0].shape().suffix(1)))
+      fail("concat: parts of shape ", parts[0].shape(), " and ", part.shape(),
+           " cannot be joined along axis 0; their other axes must be equal");
+    extent += part.shape(0);
+  }
+  Shape shape = parts[0].shape();
+  shape[0] = extent;
+  return join("concat", parts, shape);
+}
+
+template <class T>
+Var<T> stack(std::span<const Var<T>> parts) {
+  if (parts.empty()) fail("stack: no parts to join");
+  Shape shape{parts.size()};
+  for (std::size_t extent : parts[0].shape()) shape.push_back(extent);
+  for (const Var<T>& part : parts) {
+    part.use("stack");
+    if (!(part.shape() == parts[0].shape()))
+      fail("stack: parts of shape ", parts[0].shape(), " and ", part.shape(), "; all must have one shape");
+  }
+  return join("stack", parts, shape);
+}
+
+template <class T>
+Var<T> transpose(const Var<T>& x) {
+  const Place in = x.use("transpose");
+  if (x.rank() != 2) fail("transpose: shape ", x.shape(), " is not a matrix");
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  Var<T> out = new_output<T>({x.shape(1), x.shape(0)}, tape);
+  transpose(x.array().data(), x.shape(0), x.shape(1), const_cast<T*>(out.array().data()));
+  if (tape) {
+    auto& node = tape->emplace<TransposeNode<T>>();
+    node.in = in;
+    node.out = out.place();
+    node.rows = x.shape(0);
+    node.cols = x.shape(1);
+  }
+  return out;
+}
+
+#define UNROLL_INSTANTIATE(T)                                                 \
+  template struct Columns<T>;                                                 \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);                  \
+  template Var<T> sum_to(const Var<T>&, const Shape&);                        \
+  template Var<T> concat(std::span<const Var<T>>);                            \
+  template Var<T> stack(std::span<const Var<T>>);                             \
+  template Var<T> transpose(const Var<T>&);                                   \
+  template Var<T> detail::embed_columns(const Var<T>&, std::size_t, std::size_t);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+#undef UNROLL_INSTANTIATE
+
+}  // namespace autograd

@@ -1,0 +1,347 @@
+// The tape: a flat list of nodes in an arena, the gradient slots, and the reverse sweep over both.
+//
+// A node knows its rule; the sweep knows no node by name. Every differentiable value has a slot, and a Var names a
+// window of one: (slot, offset). Slices along axis 0 and reshapes are windows of the same slot, so that they cost
+// neither a node nor a copy, and their gradients are windows of one gradient array.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "array.hpp"
+
+namespace autograd {
+
+template <class T>
+class Var;
+class Gradients;
+
+namespace detail {
+
+using SlotId = std::uint32_t;
+constexpr SlotId kConstant = ~SlotId{0};      // has no gradient
+constexpr SlotId kVariable = ~SlotId{0} - 1;  // a variable: its block tells its slot on the active tape
+constexpr SlotId kFirstSpecial = kVariable;
+
+// Where the gradient of a value lives: `size` elements from `offset` of a slot.
+struct Place {
+  SlotId slot = kConstant;
+  std::size_t offset = 0;
+  bool differentiable() const { return slot < kFirstSpecial; }
+};
+
+struct Node;
+class Sweep;
+
+struct NodeType {
+  const char* name;
+  void (*backward)(Node&, Sweep&);
+  void (*record)(Node&, void* recorded_sweep);  // the same rule, written to the tape
+  void (*release)(Node&);                       // gives back what the node holds
+  std::size_t element_bytes;
+};
+
+struct Node {
+  const NodeType* type;
+  Node* previous;
+  SlotId first_slot;  // slots from here on belong to this node or a later one
+};
+
+template <class N>
+inline constexpr NodeType node_type{
+    N::kName, [](Node& node, Sweep& sweep) { static_cast<N&>(node).backward(sweep); },
+    [](Node& node, void* sweep) {
+      static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep));
+    },
+    [](Node& node) { static_cast<N&>(node).release(); }, sizeof(typename N::value_type)};
+
+struct Slot {
+  Block* gradient = nullptr;
+  char* data = nullptr;          // of element 0
+  std::size_t size = 0;          // elements
+  std::size_t low = 0, high = 0; // elements [low, high) hold a gradient
+  std::uint32_t deferred = 0;    // 1 + index of the latest deferred product with this weight, or 0
+  bool gathers = false;          // deferred products end here
+  std::uint8_t element_bytes = 0;
+  bool keep = false;             // asked for by the caller: survives its node
+  bool shared = false;           // memory that another slot sees: copied before it is written
+};
+
+// A variable that the tape has met.
+struct Leaf {
+  Block* block;
+  std::uint64_t version;  // of its value when it was met
+  SlotId slot;
+};
+
+// The gradient of a weight matrix, sum_t G_t^T A_t (out x in) or its transpose, and of a bias, the column sums of
+// G_t. Rows are gathered until one product is worth its call.
+struct Deferred {
+  Place weight, bias;
+  std::size_t in, out;
+  bool out_by_in;      // the weight is stored out x in, not in x out
+  std::uint32_t next;  // 1 + index of the next entry of the same weight slot
+  std::size_t rows = 0;
+  const char *a = nullptr, *g = nullptr;  // the pending rows, the latest first
+  Block *a_block = nullptr, *g_block = nullptr;
+  bool packed = false;  // the rows were copied into blocks of our own
+  void (*flush)(Sweep&, Deferred&) = nullptr;
+};
+
+// All memory of a tape. Kept by the thread when the tape ends, for the next one.
+struct TapeStorage {
+  std::uint64_t id = 0;
+  Node* last = nullptr;
+  SlotId slots_at_last = 0;
+  bool consumed = false;
+  TapeStorage* outer = nullptr;  // the tape that was active before
+  std::vector<Slot> slots;
+  std::vector<Leaf> leaves;
+  std::vector<std::uint32_t> leaf_table;  // open addressing: 1 + index of a leaf, by block
+  std::vector<Deferred> deferred;
+  std::size_t nodes = 0;
+
+  struct Chunk {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t size;
+  };
+  std::vector<Chunk> chunks;
+  std::size_t chunk = 0;
+  std::byte *cursor = nullptr, *limit = nullptr;
+
+  void* allocate(std::size_t bytes) {
+    bytes = (bytes + 15) & ~std::size_t{15};
+    if (static_cast<std::size_t>(limit - cursor) < bytes) next_chunk(bytes);
+    return std::exchange(cursor, cursor + bytes);
+  }
+
+  // A node of type N with a trailing array of `extra` bytes.
+  template <class N>
+  N& emplace(std::size_t extra = 0) {
+    N* node = new (allocate(sizeof(N) + extra)) N;
+    node->type = &node_type<N>;
+    node->previous = last;
+    node->first_slot = slots_at_last;
+    last = node;
+    slots_at_last = static_cast<SlotId>(slots.size());
+    ++nodes;
+    return *node;
+  }
+
+  SlotId new_slot(std::size_t size, std::size_t element_bytes) {
+    Slot& slot = slots.emplace_back();
+    slot.size = size;
+    slot.element_bytes = static_cast<std::uint8_t>(element_bytes);
+    return static_cast<SlotId>(slots.size() - 1);
+  }
+
+  SlotId leaf_slot(Block* block, std::size_t element_bytes);
+  // 1 + index of the deferred product of a weight and a bias.
+  std::uint32_t deferred_product(Place weight, Place bias, std::size_t in, std::size_t out, bool out_by_in);
+  void next_chunk(std::size_t bytes);
+  void release_nodes();
+  void reset();
+};
+
+// Where the next output of an op is to be written, if it is the `at`-th output that the thread makes: a window of a
+// slot and of its memory. This is how unrolling gets the state of every step into one array without a copy.
+struct Destination {
+  std::uint64_t at = 0;
+  Block* block = nullptr;
+  char* data = nullptr;
+  std::size_t bytes = 0;
+  Place place;
+  bool taken = false;
+};
+
+struct Context {
+  TapeStorage* active = nullptr;
+  std::uint64_t outputs = 0;  // how many outputs ops have made on this thread
+  Destination destination;
+};
+extern thread_local constinit Context context;
+
+// The tape that records now, or null.
+inline TapeStorage* recording() {
+  TapeStorage* tape = context.active;
+  return tape && !tape->consumed ? tape : nullptr;
+}
+
+// Stops recording for a scope.
+class NoRecording {
+ public:
+  NoRecording() : saved_(std::exchange(context.active, nullptr)) {}
+  ~NoRecording() { context.active = saved_; }
+  NoRecording(const NoRecording&) = delete;
+
+ private:
+  TapeStorage* saved_;
+};
+
+// Where a rule writes a gradient: `accumulate` tells whether to add to what is there or to overwrite garbage.
+template <class T>
+struct Sink {
+  T* data;
+  bool accumulate;
+};
+
+// The reverse sweep in progress, as a rule sees it.
+class Sweep {
+ public:
+  explicit Sweep(TapeStorage& tape) : tape_(tape) {}
+
+  // The gradient that has arrived at a value, complete; null if none has.
+  template <class T>
+  const T* gradient(Place place, std::size_t size) {
+    return reinterpret_cast<const T*>(arrived(place, size));
+  }
+
+  // Where to write the gradient of an input of `size` elements.
+  template <class T>
+  Sink<T> sink(Place place, std::size_t size) {
+    bool accumulate = false;
+    char* data = writable(place, size, accumulate);
+    return {reinterpret_cast<T*>(data), accumulate};
+  }
+
+  // The same for a rule that cannot overwrite: zeros where nothing has arrived.
+  template <class T>
+  T* accumulator(Place place, std::size_t size) {
+    const Sink<T> s = sink<T>(place, size);
+    if (!s.accumulate) std::fill_n(s.data, size, T(0));
+    return s.data;
+  }
+
+  // Adds the gradient of an output to that of an input of the same size; shares the memory where it can.
+  template <class T>
+  void pass(Place from, Place to, std::size_t size);
+
+  // Adds G^T A (or its transpose, and the column sums of G) to a weight's (and a bias') gradient, sooner or later. The memory of A is
+  // that of a value, the memory of G that of the slot `g_place`, and both are final.
+  template <class T>
+  void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows);
+
+  Slot& slot(SlotId id) { return tape_.slots[id]; }
+  void flush(SlotId id);
+
+ private:
+  const char* arrived(Place place, std::size_t size);
+  char* writable(Place place, std::size_t size, bool& accumulate);
+  bool share(Place from, Place to, std::size_t size);
+
+  TapeStorage& tape_;
+};
+
+extern template void Sweep::pass<float>(Place, Place, std::size_t);
+extern template void Sweep::pass<double>(Place, Place, std::size_t);
+extern template void Sweep::product<float>(std::uint32_t, const float*, Block*, Place, std::size_t);
+extern template void Sweep::product<double>(std::uint32_t, const double*, Block*, Place, std::size_t);
+
+// A gradient to start the sweep from. Null data stands for 1.
+struct Seed {
+  Place place;
+  std::size_t size;
+  const void* data;
+};
+
+// Runs the rules backwards from the seeds. With `consume`, every node gives back what it holds as soon as its rule
+// has run, and the tape is at its end.
+void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume);
+
+// Drops the gradients that a sweep has left in kept slots.
+void clear_gradients(TapeStorage& tape);
+
+// Throws if a variable that the tape has met was updated since: the rules would mix old and new values.
+void check_versions(const TapeStorage& tape, const char* call);
+
+// Whether a tape with this id is alive on this thread.
+bool tape_is_alive(std::uint64_t id);
+
+}  // namespace detail
+
+/// The gradients of all variables that took part in a loss: what `Tape::backward` returns and optimisers take.
+class Gradients {
+ public:
+  Gradients() = default;
+  Gradients(Gradients&& other) noexcept : entries_(std::exchange(other.entries_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+  Gradients& operator=(Gradients&& other) noexcept {
+    std::swap(entries_, other.entries_);
+    std::swap(count_, other.count_);
+    return *this;
+  }
+  Gradients(const Gradients&) = delete;
+  ~Gradients();
+
+  /// Number of variables with a gradient.
+  std::size_t size() const { return count_; }
+
+  /// Whether the variable took part in the loss.
+  template <class T>
+  bool contains(const Var<T>& variable) const {
+    return find(variable.array().block());
+  }
+
+  /// The gradient of a variable, of its shape, as an xtensor expression. Throws Error if it took no part in the loss.
+  template <class T>
+  ArrayView<T> operator[](const Var<T>& variable) const {
+    return array(variable).view();
+  }
+
+  /// The same as an Array.
+  template <class T>
+  Array<T> array(const Var<T>& variable) const;
+
+ private:
+  friend class Tape;
+  struct Entry {
+    std::uint64_t variable_id;
+    detail::Block* gradient;
+    char* data;
+    std::size_t size;
+  };
+  const Entry* find(const detail::Block* variable) const;
+
+  detail::Block* entries_ = nullptr;  // a block of Entry
+  std::size_t count_ = 0;
+  mutable std::size_t hint_ = 0;  // where the next look-up is likely to hit
+};
+
+/// How `Tape::backward` treats the tape.
+struct BackwardOptions {
+  bool keep_tape = false;  ///< keep all values, so that backward or grad can run again
+};
+
+/// Records every op on differentiable values while it is alive, and runs backpropagation.
+///
+/// Recording starts with the constructor and ends with the scope; without a tape nothing is recorded, so inference
+/// needs no guard. Tapes nest (the innermost records) and belong to the thread that made them. Memory is kept by the
+/// thread and reused by its next tape.
+class Tape {
+ public:
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// Gradients of a scalar loss with respect to every variable that took part in it, by one reverse sweep.
+  ///
+  /// The tape is consumed: its values are released as the sweep passes, it records no more, and a second backward
+  /// throws Error (unless `keep_tape`). Also throws if the loss is not a scalar, was not recorded on this tape, or if
+  /// a variable was updated between recording and backward.
+  template <class T>
+  Gradients backward(const Var<T>& loss, BackwardOptions options = {});
+
+  /// Number of recorded nodes.
+  std::size_t size() const { return storage_->nodes; }
+
+ private:
+  Gradients collect();
+
+  detail::TapeStorage* storage_;
+};
+
+}  // namespace autograd

@@ -1,0 +1,247 @@
+// Var<T>: a value that may be differentiated. A light handle: copying it shares the elements.
+#pragma once
+
+#include <utility>
+
+#include "tape.hpp"
+
+namespace autograd {
+
+/// A value, and where its gradient will live.
+///
+/// A Var is a constant (made from numbers or an xtensor expression, or by detach), a variable (made by variable():
+/// what gradients are taken with respect to, such as a parameter), or the result of an op that a Tape recorded.
+/// Values are immutable, but for a variable's, which assign() and update() change in place for all who share it.
+template <class T = float>
+class Var {
+ public:
+  using value_type = T;
+
+  /// Empty: holds nothing, and every op refuses it.
+  Var() = default;
+
+  /// A scalar constant.
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  Var(Number number) : array_(Shape{}, static_cast<T>(number)) {}  // NOLINT(google-explicit-constructor)
+
+  /// A constant with the elements of any xtensor expression.
+  template <XtensorExpression E>
+  Var(const E& expression) : array_(expression) {}  // NOLINT(google-explicit-constructor)
+
+  /// A constant that shares the array's elements.
+  Var(Array<T> array) : array_(std::move(array)) {}  // NOLINT(google-explicit-constructor)
+
+  Var(const Var& other)
+      : array_(other.array_), place_(other.place_), tape_(other.tape_) {
+    other.fresh_ = false;
+  }
+  Var& operator=(const Var& other) { return *this = Var(other); }
+  Var(Var&&) noexcept = default;
+  Var& operator=(Var&&) noexcept = default;
+  ~Var() = default;
+
+  bool defined() const { return array_.defined(); }
+  const Shape& shape() const { return array_.shape(); }
+  std::size_t shape(std::size_t axis) const { return array_.shape()[axis]; }
+  std::size_t size() const { return array_.size(); }
+  std::size_t rank() const { return array_.rank(); }
+
+  /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape ended.
+  ArrayView<T> value() const { return array_.view(); }
+  /// The elements, as an Array.
+  const Array<T>& array() const { return array_; }
+  /// The single element of a Var of one element. Throws Error on others.
+  T item() const { return array_.item(); }
+
+  /// The same value as a constant: no gradient flows through it, and it may outlive the tape. No copy.
+  Var detach() const {
+    fresh_ = false;
+    detail::publish(array_.block());
+    Var result(array_);
+    return result;
+  }
+
+  /// Whether a gradient can flow to this value.
+  bool differentiable() const { return place_.slot != detail::kConstant; }
+  /// Whether this is a variable, that is, a leaf of every tape.
+  bool is_variable() const { return place_.slot == detail::kVariable; }
+
+  /// Replaces a variable's elements by those of an xtensor expression of the same shape, for all who share it.
+  template <XtensorExpression E>
+  void assign(const E& expression) {
+    update([&](auto&& elements) { xt::noalias(elements) = expression; }, Shape(expression.shape().begin(), expression.shape().end()));
+  }
+
+  /// Changes a variable's elements in place: `change` gets them as an xtensor container of fixed shape. A tape that
+  /// recorded the old value refuses to run backward afterwards.
+  template <class Change>
+  void update(Change&& change) {
+    update(std::forward<Change>(change), shape());
+  }
+
+  /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes differ.
+  Var reshape(const Shape& shape) const { return window(array_.reshape(shape)); }
+
+  /// Entries [begin, end) of axis 0; a window, no node. Throws Error if they do not exist.
+  Var slice(std::size_t begin, std::size_t end) const { return window(array_.slice(begin, end)); }
+
+  /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
+  Var operator[](std::size_t index) const { return window(array_[index]); }
+
+  // --- for ops -------------------------------------------------------------------------------------------------
+
+  /// A result that lives at `place` of the recording tape.
+  static Var recorded(Array<T> array, detail::Place place, std::uint64_t tape) {
+    Var result(std::move(array));
+    result.place_ = place;
+    result.tape_ = tape;
+    return result;
+  }
+
+  /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant, or if
+  /// nothing records). Throws Error if it is empty or belongs to another tape.
+  detail::Place use(const char* op) const {
+    fresh_ = false;
+    if (place_.slot == detail::kConstant && defined()) return {};
+    return resolve(op);
+  }
+
+  /// Its place on the tape that recorded it.
+  detail::Place place() const { return place_; }
+  /// The id of the tape that recorded it; 0 for constants and variables.
+  std::uint64_t tape_id() const { return tape_; }
+
+  /// Marks this handle as the only one that anybody has or will have, unless it is copied or used: an op that
+  /// consumes it may overwrite its elements.
+  Var&& mark_fresh() && {
+    fresh_ = true;
+    return std::move(*this);
+  }
+  bool fresh() const { return fresh_; }
+
+ private:
+  template <class U>
+  friend Var<U> variable(Array<U> array);
+
+  Var window(Array<T> array) const {
+    fresh_ = false;
+    Var result(*this);
+    const std::size_t shift = static_cast<std::size_t>(array.data() - array_.data());
+    result.array_ = std::move(array);
+    if (place_.differentiable()) result.place_.offset += shift;
+    return result;
+  }
+
+  template <class Change>
+  void update(Change&& change, const Shape& given) {
+    if (!is_variable())
+      detail::fail("update: this Var of shape ", shape(), " is not a variable, and other values never change; make it "
+                   "with variable()");
+    if (!(given == shape()))
+      detail::fail("assign: values of shape ", given, " do not fit the variable's shape ", shape());
+    change(array_.mutable_view());
+    ++array_.block()->version;
+  }
+
+  detail::Place resolve(const char* op) const;
+
+  Array<T> array_;
+  detail::Place place_;
+  std::uint64_t tape_ = 0;
+  mutable bool fresh_ = false;
+};
+
+template <class E>
+Var(const E&) -> Var<typename E::value_type>;
+
+template <class T>
+detail::Place Var<T>::resolve(const char* op) const {
+  using namespace detail;
+  if (!defined()) fail(op, ": an operand is an empty Var; assign it a value first");
+  TapeStorage* tape = recording();
+  if (!tape) return {};
+  if (is_variable()) {
+    const std::size_t offset =
+        static_cast<std::size_t>(array_.data() - static_cast<const T*>(array_.block()->data()));
+    return {tape->leaf_slot(array_.block(), sizeof(T)), offset};
+  }
+  if (tape_ == tape->id) return place_;
+  if (tape_is_alive(tape_))
+    fail(op, ": an operand of shape ", shape(), " was recorded on an outer tape that is not recording now, so its "
+         "gradient would be lost; detach() it, or end the inner tape first");
+  fail(op, ": an operand of shape ", shape(), " was recorded on a tape that has ended, so its gradient would be lost; "
+       "detach() it where it leaves the tape (for a state that is carried on: state = state.detach())");
+}
+
+/// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own (copies
+/// them if others hold the array).
+template <class T>
+Var<T> variable(Array<T> array) {
+  if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data())) array = array.copy();
+  detail::make_variable(array.block(), array.size());
+  Var<T> result(std::move(array));
+  result.place_.slot = detail::kVariable;
+  return result;
+}
+
+/// A variable with the elements of an xtensor expression of floating-point numbers.
+template <XtensorExpression E>
+auto variable(const E& expression) {
+  using T = typename E::value_type;
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "variable(): the elements must be float or double; convert with xt::cast or call variable<float>(...)");
+  return variable(Array<T>(expression));
+}
+/// The same, converted to T.
+template <class T, XtensorExpression E>
+  requires(!std::is_same_v<T, E>)
+Var<T> variable(const E& expression) {
+  return variable(Array<T>(expression));
+}
+
+/// A constant of zeros.
+template <class T = float>
+Var<T> zeros(const Shape& shape) {
+  return Array<T>(shape, T(0));
+}
+
+namespace detail {
+
+// A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is meant.
+template <class T>
+Var<T> new_output(const Shape& shape, TapeStorage* tape) {
+  Destination& to = context.destination;
+  if (++context.outputs == to.at && to.bytes == shape.size() * sizeof(T)) {
+    to.taken = true;
+    Array<T> array(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape);
+    return tape ? Var<T>::recorded(std::move(array), to.place, tape->id) : Var<T>(std::move(array));
+  }
+  Array<T> array(shape);
+  if (!tape) return array;
+  const SlotId slot = tape->new_slot(shape.size(), sizeof(T));
+  return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
+}
+
+// What a node keeps of an operand: its elements and its place. Nodes have no destructors; release() gives it back.
+template <class T>
+struct Saved {
+  Block* block = nullptr;
+  T* data = nullptr;
+  Shape shape;
+  Place place;
+
+  Saved() = default;
+  Saved(const Array<T>& array, Place where)
+      : block(retain(array.block())), data(const_cast<T*>(array.data())), shape(array.shape()), place(where) {}
+
+  Array<T> array() const { return {BlockRef(retain(block)), data, shape}; }
+  // The operand again, as a Var of the recording tape.
+  Var<T> var() const {
+    return place.differentiable() ? Var<T>::recorded(array(), place, context.active->id) : Var<T>(array());
+  }
+  void release() { detail::release(std::exchange(block, nullptr)); }
+};
+
+}  // namespace detail
+}  // namespace autograd
