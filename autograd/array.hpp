@@ -44,16 +44,20 @@ class Array {
         data_(static_cast<T*>(block_->data())),
         shape_(shape) {}
 
-  Array(const Shape& shape, T fill) : Array(shape) { std::fill_n(data_, size(), fill); }
+  Array(const Shape& shape, T fill) : Array(shape) {
+    detail::publish(block_.get());
+    std::fill_n(data_, size(), fill);
+  }
 
   /// The elements of any xtensor expression, converted to T.
   template <XtensorExpression E>
   Array(const E& expression)  // NOLINT(google-explicit-constructor): an expression is an array
       : Array(Shape(expression.shape().begin(), expression.shape().end())) {
+    detail::publish(block_.get());
     assign(expression);
   }
 
-  /// A window of `count` elements... of another array's memory, from `data`, with its own shape.
+  /// A window of a block's memory, from `data`.
   Array(detail::BlockRef block, T* data, const Shape& shape)
       : block_(std::move(block)), data_(data), shape_(shape) {}
 

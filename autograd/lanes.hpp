@@ -9,12 +9,9 @@
 #include <tuple>
 #include <type_traits>
 #include "simd.hpp"
+#include "var.hpp"
 
 namespace autograd {
-
-template <class T>
-class Var;
-
 namespace detail {
 
 template <class T>
@@ -97,14 +94,7 @@ template <class T, std::uint32_t kLive, bool kReplay>
 struct IsLane<Dual<T, kLive, kReplay>> : std::true_type {};
 
 template <class X>
-struct IsVar : std::false_type {};
-template <class T>
-struct IsVar<Var<T>> : std::true_type {};
-
-template <class X>
 concept LaneType = IsLane<std::remove_cvref_t<X>>::value;
-template <class X>
-concept VarType = IsVar<std::remove_cvref_t<X>>::value;
 template <class X>
 concept Number = std::is_arithmetic_v<std::remove_cvref_t<X>>;
 /// What elementwise functions take: a Var, or a lane inside of a map body.

@@ -7,6 +7,20 @@ namespace autograd {
 namespace detail {
 namespace {
 
+// How a shape lies in the one it broadcasts to, with the loops that are worth their own code.
+enum class Spread { one, rows, columns, general };
+
+Spread spread_of(const Shape& small, const Shape& large) {
+  if (small.size() == 1) return Spread::one;
+  std::size_t first = 0;
+  while (first < small.rank() && small[first] == 1) ++first;
+  const Shape core = small.suffix(first);
+  if (core == large.suffix(large.rank() - core.rank())) return Spread::rows;  // repeated over leading axes
+  if (small.rank() == large.rank() && small.back() == 1 && small.prefix(small.rank() - 1) == large.prefix(large.rank() - 1))
+    return Spread::columns;  // repeated along the last axis
+  return Spread::general;
+}
+
 // For every element of `large` in order, calls visit(index in large, index in small), where `small` broadcasts to it.
 template <class Visit>
 void for_broadcast(const Shape& small, const Shape& large, Visit&& visit) {
@@ -23,6 +37,63 @@ void for_broadcast(const Shape& small, const Shape& large, Visit&& visit) {
       at -= stride[axis] * large[axis];
       index[axis] = 0;
     }
+  }
+}
+
+// large += small, broadcast.
+template <class T>
+void add_broadcast(const T* from, const Shape& small, T* to, const Shape& large) {
+  const std::size_t size = large.size(), part = small.size();
+  if (!size) return;
+  switch (spread_of(small, large)) {
+    case Spread::one:
+      for (std::size_t i = 0; i < size; ++i) to[i] += from[0];
+      return;
+    case Spread::rows:
+      for (std::size_t i = 0; i < size; i += part)
+        for (std::size_t j = 0; j < part; ++j) to[i + j] += from[j];
+      return;
+    case Spread::columns:
+      for (std::size_t r = 0, cols = large.back(); r < part; ++r)
+        for (std::size_t j = 0; j < cols; ++j) to[r * cols + j] += from[r];
+      return;
+    case Spread::general:
+      for_broadcast(small, large, [&](std::size_t i, std::size_t at) { to[i] += from[at]; });
+  }
+}
+
+// The sum of elements. Sixteen partial sums, which the compiler keeps in SIMD registers, round less than one would.
+template <class T>
+T sum_of(const T* from, std::size_t size) {
+  constexpr std::size_t kSums = 16;
+  T sums[kSums] = {};
+  std::size_t i = 0;
+  for (; i + kSums <= size; i += kSums)
+    for (std::size_t k = 0; k < kSums; ++k) sums[k] += from[i + k];
+  T total(0);
+  for (; i < size; ++i) total += from[i];
+  for (T each : sums) total += each;
+  return total;
+}
+
+// small += large, summed over the axes along which small broadcasts.
+template <class T>
+void add_summed(const T* from, const Shape& large, T* to, const Shape& small) {
+  const std::size_t size = large.size(), part = small.size();
+  if (!size) return;
+  switch (spread_of(small, large)) {
+    case Spread::one:
+      to[0] += sum_of(from, size);
+      return;
+    case Spread::rows:
+      for (std::size_t i = 0; i < size; i += part)
+        for (std::size_t j = 0; j < part; ++j) to[j] += from[i + j];
+      return;
+    case Spread::columns:
+      for (std::size_t r = 0, cols = large.back(); r < part; ++r) to[r] += sum_of(from + r * cols, cols);
+      return;
+    case Spread::general:
+      for_broadcast(small, large, [&](std::size_t i, std::size_t at) { to[at] += from[i]; });
   }
 }
 
@@ -44,8 +115,7 @@ struct BroadcastNode : Node {
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, large.size());
     if (!g) return;
-    T* to = sweep.accumulator<T>(in, small.size());
-    for_broadcast(small, large, [&](std::size_t i, std::size_t at) { to[at] += g[i]; });
+    add_summed(g, large, sweep.accumulator<T>(in, small.size()), small);
   }
   void record(Recorded& sweep) {
     if (const Var<T> g = sweep.gradient(out, large); g.defined()) sweep.add(in, small, g);
@@ -64,10 +134,7 @@ struct SumToNode : Node {
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, small.size());
     if (!g) return;
-    const Sink<T> to = sweep.sink<T>(in, large.size());
-    for_broadcast(small, large, [&](std::size_t i, std::size_t at) {
-      to.data[i] = to.accumulate ? to.data[i] + g[at] : g[at];
-    });
+    add_broadcast(g, small, sweep.accumulator<T>(in, large.size()), large);
   }
   void record(Recorded& sweep) {
     if (const Var<T> g = sweep.gradient(out, small); g.defined()) sweep.add(in, large, broadcast_to(g, large));
@@ -180,6 +247,15 @@ struct TransposeNode : Node {
   void release() {}
 };
 
+template <class T>
+void record_concat(TapeStorage* tape, const char* op, std::span<const Var<T>> parts, Place out) {
+  using Part = typename ConcatNode<T>::Part;
+  auto& node = tape->emplace<ConcatNode<T>>(parts.size() * sizeof(Part));
+  node.out = out;
+  node.count = parts.size();
+  for (std::size_t i = 0; i < parts.size(); ++i) new (node.parts() + i) Part{parts[i].use(op), parts[i].size()};
+}
+
 // Copies the parts behind each other into an output of `shape`.
 template <class T>
 Var<T> join(const char* op, std::span<const Var<T>> parts, const Shape& shape) {
@@ -189,14 +265,7 @@ Var<T> join(const char* op, std::span<const Var<T>> parts, const Shape& shape) {
   Var<T> out = new_output<T>(shape, tape);
   T* to = const_cast<T*>(out.array().data());
   for (const Var<T>& part : parts) to = std::copy_n(part.array().data(), part.size(), to);
-  if (tape) {
-    using N = ConcatNode<T>;
-    auto& node = tape->emplace<N>(parts.size() * sizeof(typename N::Part));
-    node.out = out.place();
-    node.count = parts.size();
-    for (std::size_t i = 0; i < parts.size(); ++i)
-      new (node.parts() + i) typename N::Part{parts[i].use(op), parts[i].size()};
-  }
+  if (tape) record_concat(tape, op, parts, out.place());
   return out;
 }
 
@@ -222,6 +291,16 @@ Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width) {
   return out;
 }
 
+template <class T>
+Var<T> write_to(const Var<T>& x, Array<T> memory, Place place) {
+  const Place in = x.use("write_to");
+  std::copy_n(x.array().data(), x.size(), memory.data());
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  if (!tape) return memory;
+  record_concat<T>(tape, "write_to", {&x, 1}, place);
+  return Var<T>::recorded(std::move(memory), place, tape->id);
+}
+
 }  // namespace detail
 
 using namespace detail;
@@ -236,8 +315,8 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
   T* to = const_cast<T*>(out.array().data());
-  const T* from = x.array().data();
-  for_broadcast(x.shape(), shape, [&](std::size_t i, std::size_t at) { to[i] = from[at]; });
+  std::fill_n(to, out.size(), T(0));
+  add_broadcast(x.array().data(), x.shape(), to, shape);
   if (tape) {
     auto& node = tape->emplace<BroadcastNode<T>>();
     node.in = in;
@@ -257,9 +336,8 @@ Var<T> sum_to(const Var<T>& x, const Shape& shape) {
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
   T* to = const_cast<T*>(out.array().data());
-  const T* from = x.array().data();
   std::fill_n(to, out.size(), T(0));
-  for_broadcast(shape, x.shape(), [&](std::size_t i, std::size_t at) { to[at] += from[i]; });
+  add_summed(x.array().data(), x.shape(), to, shape);
   if (tape) {
     auto& node = tape->emplace<SumToNode<T>>();
     node.in = in;
@@ -342,7 +420,8 @@ Var<T> transpose(const Var<T>& x) {
   template Var<T> concat(std::span<const Var<T>>);                            \
   template Var<T> stack(std::span<const Var<T>>);                             \
   template Var<T> transpose(const Var<T>&);                                   \
-  template Var<T> detail::embed_columns(const Var<T>&, std::size_t, std::size_t);
+  template Var<T> detail::embed_columns(const Var<T>&, std::size_t, std::size_t); \
+  template Var<T> detail::write_to(const Var<T>&, Array<T>, Place);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)
 #undef UNROLL_INSTANTIATE

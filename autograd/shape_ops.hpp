@@ -33,5 +33,9 @@ namespace detail {
 template <class T>
 Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width);
 
+// Copies x to memory of its size, and its place on the tape to `place`; gives the copy.
+template <class T>
+Var<T> write_to(const Var<T>& x, Array<T> memory, Place place);
+
 }  // namespace detail
 }  // namespace autograd

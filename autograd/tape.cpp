@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 #include "blas.hpp"
@@ -421,7 +422,8 @@ Gradients Tape::collect() {
     Slot& slot = storage_->slots[leaf.slot];
     if (slot.low == slot.high && slot.size) continue;
     sweep.gradient<char>({leaf.slot, 0}, slot.size);  // zeros where no window has reached
-    new (entry++) Gradients::Entry{leaf.block->variable_id, std::exchange(slot.gradient, nullptr), slot.data, slot.size};
+    new (entry++) Gradients::Entry{leaf.block->variable_id, std::exchange(slot.gradient, nullptr), slot.data,
+                                   slot.size, slot.element_bytes};
     ++result.count_;
     slot.low = slot.high = 0;
     slot.shared = false;
@@ -446,6 +448,35 @@ const Gradients::Entry* Gradients::find(const detail::Block* variable) const {
     return &entries[at];
   }
   return nullptr;
+}
+
+namespace {
+
+// Calls f(T*, size) on the elements of a gradient.
+void visit_elements(char* data, std::size_t size, std::size_t element_bytes, auto&& f) {
+  element_bytes == sizeof(float) ? f(reinterpret_cast<float*>(data), size) : f(reinterpret_cast<double*>(data), size);
+}
+
+}  // namespace
+
+double Gradients::norm() const {
+  double sum = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    const Entry& entry = static_cast<const Entry*>(entries_->data())[i];
+    visit_elements(entry.data, entry.size, entry.element_bytes, [&](const auto* x, std::size_t size) {
+      for (std::size_t k = 0; k < size; ++k) sum += static_cast<double>(x[k]) * static_cast<double>(x[k]);
+    });
+  }
+  return std::sqrt(sum);
+}
+
+void Gradients::scale(double factor) {
+  for (std::size_t i = 0; i < count_; ++i) {
+    const Entry& entry = static_cast<const Entry*>(entries_->data())[i];
+    visit_elements(entry.data, entry.size, entry.element_bytes, [&]<class T>(T* x, std::size_t size) {
+      for (std::size_t k = 0; k < size; ++k) x[k] *= static_cast<T>(factor);
+    });
+  }
 }
 
 template <class T>

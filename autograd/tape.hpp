@@ -158,10 +158,18 @@ struct Destination {
   bool taken = false;
 };
 
+// An output that an op has made: the count of it, and its memory.
+struct OutputRecord {
+  std::uint64_t index;
+  const void* data;
+  std::size_t bytes;
+};
+
 struct Context {
   TapeStorage* active = nullptr;
   std::uint64_t outputs = 0;  // how many outputs ops have made on this thread
   Destination destination;
+  std::vector<OutputRecord>* log = nullptr;  // where to note every output, if anywhere
 };
 extern thread_local constinit Context context;
 
@@ -295,6 +303,11 @@ class Gradients {
   template <class T>
   Array<T> array(const Var<T>& variable) const;
 
+  /// Euclidean norm of all gradients taken as one vector.
+  double norm() const;
+  /// Multiplies all gradients by a factor, in place.
+  void scale(double factor);
+
  private:
   friend class Tape;
   struct Entry {
@@ -302,6 +315,7 @@ class Gradients {
     detail::Block* gradient;
     char* data;
     std::size_t size;
+    std::size_t element_bytes;
   };
   const Entry* find(const detail::Block* variable) const;
 

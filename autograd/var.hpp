@@ -80,6 +80,14 @@ class Var {
     update(std::forward<Change>(change), shape());
   }
 
+  /// The same, on the bare elements in row-major order.
+  template <class Change>
+  void update_elements(Change&& change) {
+    need_variable();
+    change(array_.data());
+    ++array_.block()->version;
+  }
+
   /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes differ.
   Var reshape(const Shape& shape) const { return window(array_.reshape(shape)); }
 
@@ -133,11 +141,15 @@ class Var {
     return result;
   }
 
-  template <class Change>
-  void update(Change&& change, const Shape& given) {
+  void need_variable() const {
     if (!is_variable())
       detail::fail("update: this Var of shape ", shape(), " is not a variable, and other values never change; make it "
                    "with variable()");
+  }
+
+  template <class Change>
+  void update(Change&& change, const Shape& given) {
+    need_variable();
     if (!(given == shape()))
       detail::fail("assign: values of shape ", given, " do not fit the variable's shape ", shape());
     change(array_.mutable_view());
@@ -208,6 +220,13 @@ Var<T> zeros(const Shape& shape) {
 
 namespace detail {
 
+template <class X>
+struct IsVar : std::false_type {};
+template <class T>
+struct IsVar<Var<T>> : std::true_type {};
+template <class X>
+concept VarType = IsVar<std::remove_cvref_t<X>>::value;
+
 // A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is meant.
 template <class T>
 Var<T> new_output(const Shape& shape, TapeStorage* tape) {
@@ -218,7 +237,11 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     return tape ? Var<T>::recorded(std::move(array), to.place, tape->id) : Var<T>(std::move(array));
   }
   Array<T> array(shape);
-  if (!tape) return array;
+  if (context.log) context.log->push_back({context.outputs, array.data(), array.size() * sizeof(T)});
+  if (!tape) {
+    publish(array.block());
+    return array;
+  }
   const SlotId slot = tape->new_slot(shape.size(), sizeof(T));
   return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
 }

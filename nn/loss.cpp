@@ -1,0 +1,39 @@
+#include "loss.hpp"
+
+#include "autograd/map.hpp"
+#include "autograd/reduce.hpp"
+
+namespace nn {
+
+using autograd::Var;
+using autograd::detail::fail;
+
+template <class T>
+Var<T> mse(const Var<T>& prediction, const Var<T>& target) {
+  prediction.use("mse");
+  target.use("mse");
+  if (!(prediction.shape() == target.shape()))
+    fail("mse: the prediction has shape ", prediction.shape(), ", the target ", target.shape(),
+         "; they must be equal, reshape one of them");
+  return mean(autograd::map([](auto p, auto y) { return square(p - y); }, prediction, target));
+}
+
+template <class T>
+Var<T> cross_entropy(const Var<T>& logits, const autograd::Indices& labels) {
+  logits.use("cross_entropy");
+  if (logits.rank() == 0 || !(logits.shape().prefix(logits.rank() - 1) == labels.shape()))
+    fail("cross_entropy: labels of shape ", labels.shape(), " do not fit logits of shape ", logits.shape(),
+         "; there must be one label for each row of the last axis");
+  for (std::size_t i = 0; i < labels.values().size(); ++i)
+    if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::int64_t>(logits.shape().back()))
+      fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ", logits.shape().back(),
+           " classes of logits of shape ", logits.shape());
+  return mean(logsumexp(logits).reshape(labels.shape()) - pick(logits, labels));
+}
+
+template Var<float> mse(const Var<float>&, const Var<float>&);
+template Var<double> mse(const Var<double>&, const Var<double>&);
+template Var<float> cross_entropy(const Var<float>&, const autograd::Indices&);
+template Var<double> cross_entropy(const Var<double>&, const autograd::Indices&);
+
+}  // namespace nn

@@ -1,0 +1,145 @@
+#include "optim.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+namespace nn {
+
+using autograd::Array;
+using autograd::Gradients;
+using autograd::Var;
+using autograd::detail::fail;
+
+double clip_grad_norm(Gradients& gradients, double max_norm) {
+  if (!(max_norm > 0)) fail("clip_grad_norm: max_norm is ", max_norm, "; it must be positive");
+  const double norm = gradients.norm();
+  if (!std::isfinite(norm))
+    fail("clip_grad_norm: the norm of the gradients is ", norm, "; lower the learning rate or look for the first loss "
+         "that is not finite");
+  const double factor = max_norm / (norm + 1e-6);
+  if (factor < 1) gradients.scale(factor);
+  return norm;
+}
+
+namespace {
+
+void need(bool holds, const char* optimiser, const char* option, double value, const char* range) {
+  if (!holds) fail(optimiser, ": ", option, " is ", value, "; it must be ", range);
+}
+
+template <class T>
+void need_variables(const char* optimiser, const std::vector<Var<T>>& parameters) {
+  if (parameters.empty()) fail(optimiser, ": there are no parameters to learn");
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (!parameters[i].is_variable())
+      fail(optimiser, ": parameter ", i, " of shape ", parameters[i].shape(), " is not a variable; make it with "
+           "autograd::variable()");
+}
+
+template <class T>
+std::vector<Array<T>> zeros_like(const std::vector<Var<T>>& parameters) {
+  std::vector<Array<T>> result;
+  for (const Var<T>& parameter : parameters) result.emplace_back(parameter.shape(), T(0));
+  return result;
+}
+
+template <class T>
+bool all_finite(const T* x, std::size_t count) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  const Bits exponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+  Bits bad = 0;
+  for (std::size_t k = 0; k < count; ++k) bad |= (std::bit_cast<Bits>(x[k]) & exponent) == exponent;
+  return !bad;
+}
+
+// Calls update(i, parameter's elements, gradient's elements, count) for every parameter that has a gradient, after
+// all of them have been looked at.
+template <class T, class Update>
+void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Gradients& gradients, Update&& update) {
+  bool any = false;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!gradients.contains(parameters[i])) continue;
+    any = true;
+    const Array<T> g = gradients.array(parameters[i]);
+    if (!all_finite(g.data(), g.size()))
+      fail(optimiser, ": the gradient of parameter ", i, " of shape ", parameters[i].shape(), " is not finite; lower the "
+           "learning rate, clip the gradients, or look for the first loss that is not finite");
+  }
+  if (!any)
+    fail(optimiser, ": none of the ", parameters.size(), " parameters took part in the loss; was it computed from this "
+         "model?");
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!gradients.contains(parameters[i])) continue;
+    const Array<T> g = gradients.array(parameters[i]);
+    parameters[i].update_elements([&](T* w) { update(i, w, g.data(), g.size()); });
+  }
+}
+
+}  // namespace
+
+template <class T>
+SGD<T>::SGD(std::vector<Var<T>> parameters, Options o) : options(o), parameters_(std::move(parameters)) {
+  need_variables("SGD", parameters_);
+  need(o.lr >= 0, "SGD", "lr", o.lr, "at least 0");
+  need(o.momentum >= 0, "SGD", "momentum", o.momentum, "at least 0");
+  need(o.weight_decay >= 0, "SGD", "weight_decay", o.weight_decay, "at least 0");
+  velocity_.resize(parameters_.size());
+}
+
+template <class T>
+void SGD<T>::step(const Gradients& gradients) {
+  const T lr(options.lr), momentum(options.momentum), decay(options.weight_decay);
+  step_all("SGD", parameters_, gradients, [&](std::size_t i, T* w, const T* g, std::size_t count) {
+    if (momentum == T(0)) {
+      for (std::size_t k = 0; k < count; ++k) w[k] -= lr * (g[k] + decay * w[k]);
+      return;
+    }
+    if (!velocity_[i].defined()) velocity_[i] = Array<T>(parameters_[i].shape(), T(0));
+    T* v = velocity_[i].data();
+    for (std::size_t k = 0; k < count; ++k) {
+      v[k] = momentum * v[k] + g[k] + decay * w[k];
+      w[k] -= lr * v[k];
+    }
+  });
+}
+
+template <class T>
+Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
+    : options(o), parameters_(std::move(parameters)), m_(zeros_like(parameters_)), v_(zeros_like(parameters_)),
+      steps_(parameters_.size()) {
+  need_variables("Adam", parameters_);
+  need(o.lr >= 0, "Adam", "lr", o.lr, "at least 0");
+  need(o.beta1 >= 0 && o.beta1 < 1, "Adam", "beta1", o.beta1, "in [0, 1)");
+  need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2", o.beta2, "in [0, 1)");
+  need(o.eps >= 0, "Adam", "eps", o.eps, "at least 0");
+  need(o.weight_decay >= 0, "Adam", "weight_decay", o.weight_decay, "at least 0");
+  need(o.decoupled_weight_decay >= 0, "Adam", "decoupled_weight_decay", o.decoupled_weight_decay, "at least 0");
+}
+
+template <class T>
+void Adam<T>::step(const Gradients& gradients) {
+  step_all("Adam", parameters_, gradients, [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
+    const double t = static_cast<double>(++steps_[i]);
+    const T beta1(options.beta1), beta2(options.beta2), eps(options.eps), decay(options.weight_decay);
+    const T rate(options.lr / (1 - std::pow(options.beta1, t)));
+    const T root(std::sqrt(1 - std::pow(options.beta2, t)));
+    const T kept(1 - options.lr * options.decoupled_weight_decay);
+    T *m = m_[i].data(), *v = v_[i].data();
+    for (std::size_t k = 0; k < count; ++k) {
+      w[k] *= kept;
+      const T g = gradient[k] + decay * w[k];
+      m[k] = beta1 * m[k] + (1 - beta1) * g;
+      v[k] = beta2 * v[k] + (1 - beta2) * g * g;
+      w[k] -= rate * m[k] / (std::sqrt(v[k]) / root + eps);
+    }
+  });
+}
+
+template class SGD<float>;
+template class SGD<double>;
+template class Adam<float>;
+template class Adam<double>;
+
+}  // namespace nn

@@ -1,0 +1,98 @@
+#include "unroll.hpp"
+
+namespace nn::detail {
+
+using namespace ag::detail;
+
+template <class T>
+OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, OutputHabit& habit)
+    : steps_(steps),
+      habit_(habit),
+      tape_(recording()),
+      saved_destination_(context.destination),
+      saved_log_(context.log) {
+  if (tape_) slot_ = tape_->new_slot(0, sizeof(T));  // before all nodes that write to it
+  context.destination = {};
+  context.log = nullptr;
+  if (!habit_.index || !habit_.shape.rank()) return;
+  ag::Shape step = habit_.shape;  // a guess; the first step tells
+  step[0] = batch;
+  make_stack(step);
+}
+
+template <class T>
+OutputStack<T>::~OutputStack() {
+  context.destination = saved_destination_;
+  context.log = saved_log_;
+}
+
+template <class T>
+void OutputStack<T>::make_stack(const ag::Shape& step) {
+  ag::Shape whole{steps_};
+  for (std::size_t extent : step) whole.push_back(extent);
+  shape_ = step;
+  stack_ = ag::Array<T>(whole);
+  if (tape_) tape_->slots[slot_].size = whole.size();
+}
+
+template <class T>
+Place OutputStack<T>::place(std::size_t t) const {
+  return {slot_, t * shape_.size()};
+}
+
+template <class T>
+void OutputStack<T>::before_step(std::size_t t) {
+  first_output_ = context.outputs;
+  if (!scattered_.empty()) return;
+  if (habit_.index && stack_.defined()) {
+    char* const here = reinterpret_cast<char*>(stack_.data() + t * shape_.size());
+    context.destination = {first_output_ + habit_.index, stack_.block(), here, shape_.size() * sizeof(T), place(t), false};
+  } else {
+    log_.clear();
+    context.log = &log_;
+  }
+}
+
+template <class T>
+ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
+  const bool taken = std::exchange(context.destination, {}).taken;
+  context.log = nullptr;
+  output.use("unroll");
+  if (!stack_.defined() || (t == 0 && !taken && !(output.shape() == shape_))) make_stack(output.shape());
+  if (!(output.shape() == shape_))
+    fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ", shape_,
+         "; a cell must give one shape");
+  differentiable_ |= output.differentiable();
+  if (!scattered_.empty()) {
+    scattered_.push_back(output);
+    return output;
+  }
+  if (taken) {
+    if (output.array().data() == stack_.data() + t * shape_.size()) return output;
+    // Another result of the step lies where the output should: the cell does not do the same at each step.
+    habit_.index = 0;
+    for (std::size_t earlier = 0; earlier < t; ++earlier)
+      scattered_.push_back(differentiable_ && tape_
+                               ? ag::Var<T>::recorded(stack_[earlier], place(earlier), tape_->id)
+                               : ag::Var<T>(stack_[earlier]));
+    scattered_.push_back(output);
+    return output;
+  }
+  habit_ = {0, shape_};
+  for (const OutputRecord& made : log_)
+    if (made.data == output.array().data() && made.bytes == output.size() * sizeof(T))
+      habit_.index = made.index - first_output_;
+  return write_to(output, stack_[t], place(t));
+}
+
+template <class T>
+ag::Var<T> OutputStack<T>::finish() {
+  if (!scattered_.empty()) return ag::stack(std::span<const ag::Var<T>>(scattered_));
+  if (!tape_ || !differentiable_) return stack_;
+  return ag::Var<T>::recorded(stack_, place(0), tape_->id);
+}
+
+template class OutputStack<float>;
+template class OutputStack<double>;
+
+}  // namespace nn::detail
