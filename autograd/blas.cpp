@@ -200,24 +200,23 @@ thread_local std::unique_ptr<Transposed[]> transposed;
 }  // namespace
 
 template <class T>
-const T* cached_transpose(const Array<T>& matrix) {
-  const Block* owner = matrix.block();
+const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols) {
   if (!transposed) transposed = std::make_unique<Transposed[]>(kTransposedEntries);
-  Transposed& entry = transposed[owner->variable_id % kTransposedEntries];
-  if (entry.variable_id != owner->variable_id || entry.version != owner->version || entry.data != matrix.data()) {
-    const std::size_t bytes = matrix.size() * sizeof(T);
+  Transposed& entry = transposed[variable->variable_id % kTransposedEntries];
+  if (entry.variable_id != variable->variable_id || entry.version != variable->version || entry.data != matrix) {
+    const std::size_t bytes = rows * cols * sizeof(T);
     if (!entry.block || entry.block->capacity < bytes || entry.block->capacity > 2 * bytes + 4096)
       entry.block = BlockRef(allocate_block(bytes));
-    transpose(matrix.data(), matrix.shape()[0], matrix.shape()[1], static_cast<T*>(entry.block->data()));
-    entry.variable_id = owner->variable_id;
-    entry.version = owner->version;
-    entry.data = matrix.data();
+    transpose(matrix, rows, cols, static_cast<T*>(entry.block->data()));
+    entry.variable_id = variable->variable_id;
+    entry.version = variable->version;
+    entry.data = matrix;
   }
   return static_cast<const T*>(entry.block->data());
 }
 
-template const float* cached_transpose(const Array<float>&);
-template const double* cached_transpose(const Array<double>&);
+template const float* cached_transpose(const Block*, const float*, std::size_t, std::size_t);
+template const double* cached_transpose(const Block*, const double*, std::size_t, std::size_t);
 
 }  // namespace detail
 }  // namespace autograd

@@ -44,7 +44,7 @@ void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result);
 // The transpose of a variable's matrix, kept until its value changes; GEMM is up to twice as fast on it. Only the
 // values of variables are kept, since only they tell of a change (see Var::update).
 template <class T>
-const T* cached_transpose(const Array<T>& matrix);
+const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols);
 
 extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t,
                           const float*, std::size_t, float, float*, std::size_t);

@@ -15,13 +15,13 @@ constexpr std::size_t kSmallWeight = 256;
 
 // Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
 template <class T>
-void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Array<T>& w, Transpose t, T beta,
-                  T* y) {
-  if (t == Transpose::yes && w.block()->variable_id && w.size() > kSmallWeight) {
-    gemm(Transpose::no, Transpose::no, rows, out, in, x, in, cached_transpose(w), out, beta, y, out);
-    return;
+void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block, const T* w,
+                  Transpose t, T beta, T* y) {
+  if (t == Transpose::yes && block->variable_id && in * out > kSmallWeight) {
+    w = cached_transpose(block, w, out, in);
+    t = Transpose::no;
   }
-  gemm(Transpose::no, t, rows, out, in, x, in, w.data(), t == Transpose::yes ? in : out, beta, y, out);
+  gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
 }
 
 // op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
@@ -42,7 +42,7 @@ struct ProductNode : Node {
     if (a.place.differentiable()) {
       const Sink<T> to = sweep.sink<T>(a.place, rows * in);
       if (ta == Transpose::no)
-        times_weight(g, rows, width, in, b.array(), flip(tb), T(to.accumulate), to.data);
+        times_weight(g, rows, width, in, b.block, b.data, flip(tb), T(to.accumulate), to.data);
       else  // dA = op(B) G^T
         gemm(tb, Transpose::yes, in, rows, width, b.data, tb == Transpose::no ? width : in, g, width, T(to.accumulate),
              to.data, rows);
@@ -112,7 +112,7 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     add = true;
   }
   if (ta == Transpose::no)
-    times_weight(a.array().data(), size.rows, size.in, size.out, b.array(), tb, T(add), y);
+    times_weight(a.array().data(), size.rows, size.in, size.out, b.array().block(), b.array().data(), tb, T(add), y);
   else
     gemm(ta, tb, size.rows, size.out, size.in, a.array().data(), size.rows, b.array().data(),
          tb == Transpose::no ? size.out : size.in, T(add), y, size.out);

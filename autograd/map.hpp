@@ -27,6 +27,7 @@ template <class T>
 struct Operand {
   const T* data;           // of the first element used
   Block* block;
+  Block* held;             // the node's own reference to it
   Place place;             // of the whole operand (of the wider matrix, for columns)
   std::size_t row_stride;  // from one row to the next
   std::size_t period;      // rows after which it starts again, 0 for never
@@ -346,7 +347,7 @@ struct MapNode : Node {
   }
 
   void release() {
-    for (Operand<T>& operand : in) detail::release(std::exchange(operand.block, nullptr));
+    for (Operand<T>& operand : in) detail::release(std::exchange(operand.held, nullptr));
     detail::release(std::exchange(stash, nullptr));
   }
 };
@@ -457,7 +458,7 @@ auto record_map(const char* op, const F& body, const X&... x) {
       new (&node.body) F(body);
       for (std::size_t i = 0; i < kInputs; ++i) {
         node.in[i] = in[i];
-        retain(in[i].block);
+        node.in[i].held = hold(in[i].block, in[i].place);
       }
       ((node.out[kO] = out[kO].place()), ...);
       node.shape = shape;

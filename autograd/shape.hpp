@@ -50,7 +50,10 @@ class Shape {
   Shape prefix(std::size_t last) const { return {begin(), begin() + std::min<std::size_t>(last, rank_)}; }
 
   friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+    if (a.rank_ != b.rank_) return false;
+    bool same = true;  // a loop over a few registers; std::equal would call memcmp
+    for (std::size_t i = 0; i < a.rank_; ++i) same &= a.extents_[i] == b.extents_[i];
+    return same;
   }
 
   /// Printed as Python prints a tuple: (), (3,), (2, 3).

@@ -41,8 +41,8 @@ std::size_t hash(const Block* block) { return (reinterpret_cast<std::uintptr_t>(
 void rehash(TapeStorage& tape, std::size_t size) {
   tape.leaf_table.assign(size, 0);
   for (std::size_t i = 0; i < tape.leaves.size(); ++i) {
-    std::size_t at = hash(tape.leaves[i].block) % size;
-    while (tape.leaf_table[at]) at = (at + 1) % size;
+    std::size_t at = hash(tape.leaves[i].block) & (size - 1);
+    while (tape.leaf_table[at]) at = (at + 1) & (size - 1);
     tape.leaf_table[at] = static_cast<std::uint32_t>(i + 1);
   }
 }
@@ -51,8 +51,9 @@ void rehash(TapeStorage& tape, std::size_t size) {
 
 SlotId TapeStorage::leaf_slot(Block* block, std::size_t element_bytes) {
   if (leaf_table.empty()) leaf_table.assign(64, 0);
-  std::size_t at = hash(block) % leaf_table.size();
-  for (; leaf_table[at]; at = (at + 1) % leaf_table.size()) {
+  const std::size_t mask = leaf_table.size() - 1;  // of a power of two
+  std::size_t at = hash(block) & mask;
+  for (; leaf_table[at]; at = (at + 1) & mask) {
     const Leaf& leaf = leaves[leaf_table[at] - 1];
     if (leaf.block == block) return leaf.slot;
   }

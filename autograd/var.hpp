@@ -246,9 +246,16 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
 }
 
+// The reference that a node holds to an operand's memory. The tape holds the variables that it has met, so a node
+// needs none of its own to them; counting theirs, which other threads may do too, would be slow.
+inline Block* hold(Block* block, Place place) {
+  return block->variable_id && place.differentiable() ? nullptr : retain(block);
+}
+
 // What a node keeps of an operand: its elements and its place. Nodes have no destructors; release() gives it back.
 template <class T>
 struct Saved {
+  Block* held = nullptr;
   Block* block = nullptr;
   T* data = nullptr;
   Shape shape;
@@ -256,14 +263,19 @@ struct Saved {
 
   Saved() = default;
   Saved(const Array<T>& array, Place where)
-      : block(retain(array.block())), data(const_cast<T*>(array.data())), shape(array.shape()), place(where) {}
+      : held(hold(array.block(), where)),
+        block(array.block()),
+        data(const_cast<T*>(array.data())),
+        shape(array.shape()),
+        place(where) {}
 
-  Array<T> array() const { return {BlockRef(retain(block)), data, shape}; }
   // The operand again, as a Var of the recording tape.
   Var<T> var() const {
-    return place.differentiable() ? Var<T>::recorded(array(), place, context.active->id) : Var<T>(array());
+    Array<T> array(BlockRef(retain(block)), data, shape);
+    return place.differentiable() ? Var<T>::recorded(std::move(array), place, context.active->id)
+                                  : Var<T>(std::move(array));
   }
-  void release() { detail::release(std::exchange(block, nullptr)); }
+  void release() { detail::release(std::exchange(held, nullptr)); }
 };
 
 }  // namespace detail

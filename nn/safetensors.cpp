@@ -26,8 +26,7 @@ using autograd::Var;
 using autograd::detail::fail;
 using nlohmann::json;
 
-// --- texts of errors
-// -------------------------------------------------------------------------------------------
+// --- texts of errors ---------------------------------------------------------------------------------------
 
 // What the last system call says went wrong.
 std::string reason() { return std::system_category().message(errno); }
@@ -42,8 +41,7 @@ std::string printable(std::string_view text, std::size_t limit = 100) {
 
 std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
-// --- dtypes
-// ----------------------------------------------------------------------------------------------------
+// --- dtypes ------------------------------------------------------------------------------------------------
 
 struct Dtype {
   std::string_view name;
@@ -146,12 +144,13 @@ Conversion<T> conversion_from_integer(std::string_view dtype) {
   return nullptr;
 }
 
-// --- reading
-// ---------------------------------------------------------------------------------------------------
+// --- reading -----------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // bytes; the limit of the reference implementation
 constexpr int kMaxDepth = 4;                       // of nested JSON; the format needs 3
-constexpr const char* kDamaged = "; the file is damaged or no safetensors file, write it anew";
+constexpr const char* kDamaged =
+    "; the file is damaged or no safetensors file: write it anew (from PyTorch with "
+    "safetensors.torch.save_file)";
 
 // A file to read from its beginning to its end.
 class Reader {
@@ -263,8 +262,8 @@ void check_places(std::vector<Entry>& entries, std::uint64_t bytes, const std::s
   for (const Entry& entry : entries) {
     if (entry.begin != covered)
       fail(at, ": tensor ", in_quotes(entry.name), " begins at byte ", entry.begin,
-           " of the data, and the one before it ",
-           entry.begin < covered ? "overlaps it: it" : "leaves a hole: it", " ends at ", covered, kDamaged);
+           " of the data, and what is before it ends at ", covered, ": ",
+           entry.begin < covered ? "they overlap" : "a hole", kDamaged);
     if (entry.end > bytes)
       fail(at, ": tensor ", in_quotes(entry.name), " ends at byte ", entry.end,
            " of the data, and the file has only ", bytes, ": it is truncated; copy or write it anew");
@@ -274,11 +273,9 @@ void check_places(std::vector<Entry>& entries, std::uint64_t bytes, const std::s
     fail(at, ": the tensors end at byte ", covered, " of the data, and the file has ", bytes, kDamaged);
 }
 
-// --- writing
-// ---------------------------------------------------------------------------------------------------
+// --- writing -----------------------------------------------------------------------------------------------
 
-// A file under construction beside the one that it will replace. Unless commit() succeeds, it leaves no
-// trace.
+// A file under construction beside the one that it will replace. It leaves no trace unless commit() succeeds.
 class Replacement {
  public:
   Replacement(std::filesystem::path target, const std::string& at) : at_(at), target_(std::move(target)) {
@@ -314,8 +311,8 @@ class Replacement {
   }
 
   void commit() {
-    require(::fsync(descriptor_) ==
-            0);  // or a crash could leave the new name with the elements not yet on the disk
+    // Without fsync a crash could leave the new name before the elements are on the disk.
+    require(::fsync(descriptor_) == 0);
     require(::close(std::exchange(descriptor_, -1)) == 0);
     require(::rename(temporary_.c_str(), target_.c_str()) == 0);
     committed_ = true;
@@ -363,8 +360,7 @@ std::string make_header(const std::vector<const TensorMap::value_type*>& order,
   return text;
 }
 
-// --- parameters
-// ------------------------------------------------------------------------------------------------
+// --- parameters --------------------------------------------------------------------------------------------
 
 template <class T>
 void check_names(const NamedVars<T>& parameters, const std::string& at) {
@@ -518,7 +514,7 @@ void load_parameters(const std::filesystem::path& path, const NamedVars<T>& para
          "write again.");
 
   for (auto& [var, tensor] : changes)
-    var.update([&](auto&& elements) { conversion_from_float<T>(tensor.dtype)(tensor, elements.data()); });
+    var.update([&from = tensor](auto&& to) { conversion_from_float<T>(from.dtype)(from, to.data()); });
 }
 
 template Array<float> to_array(const Tensor&, std::string_view);

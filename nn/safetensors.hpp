@@ -46,8 +46,8 @@ Tensor to_tensor(const autograd::Array<T>& array);
 
 /// Reads a safetensors file (https://huggingface.co/docs/safetensors): 8 bytes with the length of the header,
 /// little endian; the header, JSON; the tensors' elements, each tensor next to the last. The file need not be
-/// trusted: all is checked before memory is taken for it, and never more than the file is long. Throws Error
-/// if it cannot be read or breaks a rule of the format; the message names the file and the tensor.
+/// trusted: what its header claims is checked before memory is taken for it. Throws Error if it cannot be
+/// read or breaks a rule of the format; the message names the file and the tensor.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
 /// Writes a safetensors file. The elements begin at a multiple of 8 bytes, the largest dtypes first, so that
