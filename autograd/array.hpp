@@ -40,7 +40,7 @@ class Array {
 
   /// Uninitialised elements.
   explicit Array(const Shape& shape)
-      : block_(detail::allocate_block(shape.size() * sizeof(T))),
+      : block_(detail::allocate_block(bytes_of(shape))),
         data_(static_cast<T*>(block_->data())),
         shape_(shape) {}
 
@@ -129,6 +129,14 @@ class Array {
     Pointer pointer = data_;
     return View(Buffer(std::move(pointer), size(), detail::BlockRef(block_)),
                 xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
+  }
+
+  static std::size_t bytes_of(const Shape& shape) {
+    std::size_t bytes = sizeof(T);
+    bool overflow = false;
+    for (std::size_t extent : shape) overflow |= __builtin_mul_overflow(bytes, extent, &bytes);
+    if (overflow && shape.size() != 0) detail::fail("Array: shape ", shape, " has more elements than memory has bytes");
+    return bytes;
   }
 
   detail::BlockRef block_;

@@ -20,9 +20,9 @@ Var<T> unused(const Var<T>& input, std::size_t index, const GradOptions& options
 
 template <class T>
 std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, GradOptions options) {
-  TapeStorage* tape = context.active;
-  if (!tape) fail("grad: no tape is active; record the computation with a Tape in scope");
-  if (tape->consumed)
+  TapeStorage* tape = recording();
+  if (!context.active) fail("grad: no tape is active; record the computation with a Tape in scope");
+  if (!tape || (output.tape_id() != tape->id && output.tape_id() == context.active->id))
     fail("grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it with "
          "{.keep_tape = true}");
   if (!output.defined()) fail("grad: the output is an empty Var; assign it a value first");

@@ -59,7 +59,7 @@ struct Zero {};
 struct One {};
 struct MinusOne {};
 
-enum class Stash { none, store };
+enum class Stash { none, store, count };
 
 // Forward: a batch, and where results go that the backward pass would not like to compute again.
 template <class T, Stash kStash>
@@ -138,8 +138,8 @@ template <class F, class T, Stash kStash, class... Rest>
   const Batch<T> y = F::value(first.value, rest.value...);
   T** stash = first.stash;
   ((stash = stash ? stash : rest.stash), ...);
-  if constexpr (F::kCostly && kStash == Stash::store) {
-    y.store_aligned(*stash);
+  if constexpr (F::kCostly && kStash != Stash::none) {
+    if constexpr (kStash == Stash::store) y.store_aligned(*stash);
     *stash += Batch<T>::size;
   }
   return {y, stash};

@@ -93,17 +93,17 @@ struct MapKernel {
   static constexpr std::size_t kLanes = Batch<T>::size;
   using Indices = std::make_index_sequence<kInputs>;
 
-  // How many results a call leaves in the stash, and whether the backward call takes them in the same order. C++
-  // leaves the order of f(a) + g(b) open, so it is tried, on inputs that are all different.
-  struct StashPlan {
-    std::size_t results = 0;
-    bool replayable = false;
-  };
-
-  static StashPlan plan_stash(const F& f) {
-    constexpr std::size_t kMost = 64;
+  // How many results a call leaves in the stash; 0 to have them computed again instead, where the backward call would
+  // take them in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on inputs that all differ.
+  static std::size_t plan_stash(const F& f) {
+    constexpr std::size_t kMost = 64;  // a body with more computes them again
     alignas(64) T stash[kMost * kLanes];
-    T *write = stash, *read = stash;
+    T *count = stash, *write = stash, *read = stash;
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      (void)f(Lane<T, Stash::count>{Batch<T>(T(0.5)), (void(kI), &count)}...);
+    }(Indices{});
+    const auto results = static_cast<std::size_t>(count - stash) / kLanes;
+    if (results == 0 || results > kMost) return 0;
     const auto value = [](std::size_t i) { return T(0.37) + T(0.11) * T(i) - T(0.013) * T(i * i); };
     const auto forward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       return as_tuple(f(Lane<T, Stash::store>{Batch<T>(value(kI)), &write}...));
@@ -111,19 +111,17 @@ struct MapKernel {
     const auto backward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       return as_tuple(f(seed<kI, true>(Batch<T>(value(kI)), &read)...));
     }(Indices{});
-    StashPlan plan;
-    plan.results = static_cast<std::size_t>(write - stash) / kLanes;
-    plan.replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+    const bool replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
       return (same(std::get<kO>(forward).value, std::get<kO>(backward).value) && ...);
     }(std::make_index_sequence<kOutputs>{});
-    return plan;
+    return replayable ? results : 0;
   }
 
   // A body without captures always does the same.
-  static StashPlan stash_plan(const F& f) {
+  static std::size_t stash_results(const F& f) {
     if constexpr (std::is_empty_v<F>) {
-      static const StashPlan plan = plan_stash(f);
-      return plan;
+      static const std::size_t results = plan_stash(f);
+      return results;
     } else {
       return plan_stash(f);
     }
@@ -312,7 +310,7 @@ struct MapNode : Node {
         (one.template operator()<kI>(), ...);
       } else {
         // The body once more, on Vars: a node for each of its functions, whose rules are then run.
-        Node* before = context.active->last;
+        Node* before = recording()->last;
         const auto y = as_tuple(static_cast<const F&>(body)(expanded(x[kI], kI)...));
         bool any = false;
         [&]<std::size_t... kO>(std::index_sequence<kO...>) {
@@ -325,7 +323,7 @@ struct MapNode : Node {
               }(),
               ...);
         }(std::make_index_sequence<kOutputs>{});
-        if (any) sweep.run(context.active->last, before);
+        if (any) sweep.run(recording()->last, before);
       }
     }(std::make_index_sequence<kInputs>{});
   }
@@ -339,7 +337,7 @@ struct MapNode : Node {
     const Operand<T>& operand = in[i];
     Array<T> array(BlockRef(retain(operand.block)), const_cast<T*>(operand.data - operand.first),
                    operand_shape(operand.layout, operand.width, shape));
-    return operand.place.differentiable() ? Var<T>::recorded(std::move(array), operand.place, context.active->id)
+    return operand.place.differentiable() ? Var<T>::recorded(std::move(array), operand.place, recording()->id)
                                           : Var<T>(std::move(array));
   }
   Var<T> expanded(const Var<T>& x, std::size_t i) const {
@@ -453,7 +451,7 @@ auto record_map(const char* op, const F& body, const X&... x) {
     if (!tape) {
       Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
     } else {
-      const typename Kernel::StashPlan plan = Kernel::stash_plan(body);
+      const std::size_t results = Kernel::stash_results(body);
       auto& node = tape->emplace<MapNode<T, F, kInputs>>();
       new (&node.body) F(body);
       for (std::size_t i = 0; i < kInputs; ++i) {
@@ -466,8 +464,8 @@ auto record_map(const char* op, const F& body, const X&... x) {
       node.cols = cols;
       node.overlapping = overlapping;
       node.stash = nullptr;
-      if (plan.results && plan.replayable) {
-        node.stash = allocate_block(Kernel::stash_size(rows, cols, plan.results) * sizeof(T));
+      if (results) {
+        node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
         Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
       } else {
         Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);

@@ -173,10 +173,11 @@ struct Context {
 };
 extern thread_local constinit Context context;
 
-// The tape that records now, or null.
+// The tape that records now: the innermost that was not consumed, or null.
 inline TapeStorage* recording() {
   TapeStorage* tape = context.active;
-  return tape && !tape->consumed ? tape : nullptr;
+  while (tape && tape->consumed) tape = tape->outer;
+  return tape;
 }
 
 // Stops recording for a scope.

@@ -34,7 +34,7 @@ class Var {
 
   Var(const Var& other)
       : array_(other.array_), place_(other.place_), tape_(other.tape_) {
-    other.fresh_ = false;
+    other.share();
   }
   Var& operator=(const Var& other) { return *this = Var(other); }
   Var(Var&&) noexcept = default;
@@ -48,15 +48,18 @@ class Var {
   std::size_t rank() const { return array_.rank(); }
 
   /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape ended.
-  ArrayView<T> value() const { return array_.view(); }
+  ArrayView<T> value() const { return array().view(); }
   /// The elements, as an Array.
-  const Array<T>& array() const { return array_; }
+  const Array<T>& array() const {
+    share();
+    return array_;
+  }
   /// The single element of a Var of one element. Throws Error on others.
   T item() const { return array_.item(); }
 
   /// The same value as a constant: no gradient flows through it, and it may outlive the tape. No copy.
   Var detach() const {
-    fresh_ = false;
+    share();
     detail::publish(array_.block());
     Var result(array_);
     return result;
@@ -110,7 +113,7 @@ class Var {
   /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant, or if
   /// nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
-    fresh_ = false;
+    share();
     if (place_.slot == detail::kConstant && defined()) return {};
     return resolve(op);
   }
@@ -132,8 +135,13 @@ class Var {
   template <class U>
   friend Var<U> variable(Array<U> array);
 
+  // Others may see the elements from here on. (A write only where it changes something: variables, which threads
+  // share, are never fresh.)
+  void share() const {
+    if (fresh_) fresh_ = false;
+  }
+
   Var window(Array<T> array) const {
-    fresh_ = false;
     Var result(*this);
     const std::size_t shift = static_cast<std::size_t>(array.data() - array_.data());
     result.array_ = std::move(array);
@@ -179,11 +187,11 @@ detail::Place Var<T>::resolve(const char* op) const {
     return {tape->leaf_slot(array_.block(), sizeof(T)), offset};
   }
   if (tape_ == tape->id) return place_;
-  if (tape_is_alive(tape_))
-    fail(op, ": an operand of shape ", shape(), " was recorded on an outer tape that is not recording now, so its "
-         "gradient would be lost; detach() it, or end the inner tape first");
-  fail(op, ": an operand of shape ", shape(), " was recorded on a tape that has ended, so its gradient would be lost; "
-       "detach() it where it leaves the tape (for a state that is carried on: state = state.detach())");
+  fail(op, ": an operand of shape ", shape(),
+       tape_is_alive(tape_) ? " was recorded on another tape than the one that records now (tapes nest, the innermost "
+                              "records), so its gradient would be lost; detach() it, or use it while its tape records"
+                            : " was recorded on a tape that has ended, so its gradient would be lost; detach() it "
+                              "where it leaves the tape (for a state that is carried on: state = state.detach())");
 }
 
 /// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own (copies
@@ -272,7 +280,7 @@ struct Saved {
   // The operand again, as a Var of the recording tape.
   Var<T> var() const {
     Array<T> array(BlockRef(retain(block)), data, shape);
-    return place.differentiable() ? Var<T>::recorded(std::move(array), place, context.active->id)
+    return place.differentiable() ? Var<T>::recorded(std::move(array), place, recording()->id)
                                   : Var<T>(std::move(array));
   }
   void release() { detail::release(std::exchange(held, nullptr)); }
