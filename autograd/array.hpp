@@ -14,8 +14,9 @@
 
 namespace autograd {
 
-/// What `value()` and gradients are to a user: an xtensor expression over the library's own memory, which it keeps
-/// alive. Nothing is copied; it can be printed, viewed, compared and assigned from as any xtensor array.
+/// What `value()` and gradients are to a user: an xtensor expression over the library's own memory, which it
+/// keeps alive. Nothing is copied; it can be printed, viewed, compared and assigned from as any xtensor
+/// array.
 template <class T>
 using ArrayView = xt::xarray_adaptor<xt::xbuffer_adaptor<const T*, xt::smart_ownership, detail::BlockRef>,
                                      xt::layout_type::row_major, xt::dynamic_shape<std::size_t>>;
@@ -31,7 +32,8 @@ concept XtensorExpression = std::is_base_of_v<xt::xexpression<std::decay_t<E>>, 
 /// A contiguous row-major array of float or double. A copy is a handle: it shares the elements.
 template <class T>
 class Array {
-  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "autograd computes in float or double");
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "autograd computes in float or double");
 
  public:
   using value_type = T;
@@ -72,7 +74,8 @@ class Array {
 
   /// The single element of an array of one element.
   T item() const {
-    if (!defined() || size() != 1) detail::fail("item: shape ", shape_, " is not a single element; index it first");
+    if (!defined() || size() != 1)
+      detail::fail("item: shape ", shape_, " is not a single element; index it first");
     return *data_;
   }
 
@@ -110,9 +113,11 @@ class Array {
   template <XtensorExpression E>
   void assign(const E& expression) {
     if (!(Shape(expression.shape().begin(), expression.shape().end()) == shape_))
-      detail::fail("assign: expression of shape ", Shape(expression.shape().begin(), expression.shape().end()),
-                   " into array of shape ", shape_);
-    auto target = xt::adapt(data_, size(), xt::no_ownership(), xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
+      detail::fail("assign: expression of shape ",
+                   Shape(expression.shape().begin(), expression.shape().end()), " into array of shape ",
+                   shape_);
+    auto target = xt::adapt(data_, size(), xt::no_ownership(),
+                            xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
     xt::noalias(target) = expression;
   }
 
@@ -135,7 +140,8 @@ class Array {
     std::size_t bytes = sizeof(T);
     bool overflow = false;
     for (std::size_t extent : shape) overflow |= __builtin_mul_overflow(bytes, extent, &bytes);
-    if (overflow && shape.size() != 0) detail::fail("Array: shape ", shape, " has more elements than memory has bytes");
+    if (overflow && shape.size() != 0)
+      detail::fail("Array: shape ", shape, " has more elements than memory has bytes");
     return bytes;
   }
 

@@ -6,8 +6,8 @@
 #include <climits>
 #include <cstdlib>
 #include <memory>
-#include "simd.hpp"
 #include <xtensor-blas/xblas.hpp>
+#include "simd.hpp"
 
 #ifdef UNROLL_HAVE_DNNL
 #include <dnnl.h>
@@ -32,8 +32,9 @@ namespace {
 const char* best_core() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512cd"))
     return "SkylakeX";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
 #endif
@@ -42,14 +43,14 @@ const char* best_core() {
 
 // Kernels without fused multiply-add, which OpenBLAS falls back to on a CPU newer than itself.
 bool is_fallback(const std::string& core) {
-  for (const char* name : {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge", "Atom", "Generic",
-                           "Barcelona", "Bobcat", "Athlon", "Opteron", "generic"})
+  for (const char* name : {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge", "Atom",
+                           "Generic", "Barcelona", "Bobcat", "Athlon", "Opteron", "generic"})
     if (core.find(name) != std::string::npos) return true;
   return false;
 }
 
-// OpenBLAS reads its environment once, when it is loaded, which is before any code of ours; so it is made to read it
-// again. This runs before main: no thread of the user's is in a BLAS call yet.
+// OpenBLAS reads its environment once, when it is loaded, which is before any code of ours; so it is made to
+// read it again. This runs before main: no thread of the user's is in a BLAS call yet.
 std::string choose_kernel() {
   if (std::getenv("OPENBLAS_CORETYPE")) return "set by OPENBLAS_CORETYPE";
   const std::string before = openblas_get_corename();
@@ -117,9 +118,9 @@ RuntimeInfo runtime_info() {
 }
 
 std::ostream& operator<<(std::ostream& out, const RuntimeInfo& info) {
-  return out << info.blas << ", kernel " << info.blas_kernel << " (" << info.blas_note << "); float products: "
-             << info.float_gemm << "; SIMD " << info.simd << ", " << info.simd_bytes << " bytes; threads "
-             << info.threads;
+  return out << info.blas << ", kernel " << info.blas_kernel << " (" << info.blas_note
+             << "); float products: " << info.float_gemm << "; SIMD " << info.simd << ", " << info.simd_bytes
+             << " bytes; threads " << info.threads;
 }
 
 namespace detail {
@@ -129,8 +130,8 @@ namespace {
 constexpr std::size_t kTinyProduct = 256;
 
 template <class T>
-void tiny_gemm(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
-               std::size_t ldb, T beta, T* c, std::size_t ldc) {
+void tiny_gemm(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+               const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   const std::size_t a_row = ta ? 1 : lda, a_col = ta ? lda : 1;
   const std::size_t b_row = tb ? 1 : ldb, b_col = tb ? ldb : 1;
   for (std::size_t i = 0; i < m; ++i)
@@ -149,28 +150,30 @@ bool prefer_dnnl(std::size_t m, std::size_t n, std::size_t k) { return m >= 16 &
 }  // namespace
 
 template <class T>
-void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
-          const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
+          std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
   if (m * n * k <= kTinyProduct) return tiny_gemm(at, bt, m, n, k, a, lda, b, ldb, beta, c, ldc);
   if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
-    fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n, " is beyond BLAS' 32-bit sizes; split the product");
+    fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n,
+         " is beyond BLAS' 32-bit sizes; split the product");
 #ifdef UNROLL_HAVE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (prefer_dnnl(m, n, k)) {
       const auto size = [](std::size_t extent) { return static_cast<dnnl_dim_t>(extent); };
-      dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', size(m), size(n), size(k), 1.0f, a, size(lda), b, size(ldb), beta, c,
-                 size(ldc));
+      dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', size(m), size(n), size(k), 1.0f, a, size(lda), b, size(ldb),
+                 beta, c, size(ldc));
       return;
     }
 #endif
   const auto size = [](std::size_t extent) { return static_cast<int>(extent); };
-  cxxblas::gemm<int>(cxxblas::RowMajor, at ? cxxblas::Trans : cxxblas::NoTrans, bt ? cxxblas::Trans : cxxblas::NoTrans,
-                     size(m), size(n), size(k), T(1), a, size(lda), b, size(ldb), beta, c, size(ldc));
+  cxxblas::gemm<int>(cxxblas::RowMajor, at ? cxxblas::Trans : cxxblas::NoTrans,
+                     bt ? cxxblas::Trans : cxxblas::NoTrans, size(m), size(n), size(k), T(1), a, size(lda), b,
+                     size(ldb), beta, c, size(ldc));
 }
 
-template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t, const float*,
-                   std::size_t, float, float*, std::size_t);
+template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t,
+                   const float*, std::size_t, float, float*, std::size_t);
 template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
                    const double*, std::size_t, double, double*, std::size_t);
 
@@ -180,7 +183,8 @@ void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
   for (std::size_t i0 = 0; i0 < rows; i0 += kTile)
     for (std::size_t j0 = 0; j0 < cols; j0 += kTile)
       for (std::size_t i = i0; i < std::min(rows, i0 + kTile); ++i)
-        for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j) result[j * rows + i] = matrix[i * cols + j];
+        for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j)
+          result[j * rows + i] = matrix[i * cols + j];
 }
 
 template void transpose(const float*, std::size_t, std::size_t, float*);
@@ -203,7 +207,8 @@ template <class T>
 const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols) {
   if (!transposed) transposed = std::make_unique<Transposed[]>(kTransposedEntries);
   Transposed& entry = transposed[variable->variable_id % kTransposedEntries];
-  if (entry.variable_id != variable->variable_id || entry.version != variable->version || entry.data != matrix) {
+  if (entry.variable_id != variable->variable_id || entry.version != variable->version ||
+      entry.data != matrix) {
     const std::size_t bytes = rows * cols * sizeof(T);
     if (!entry.block || entry.block->capacity < bytes || entry.block->capacity > 2 * bytes + 4096)
       entry.block = BlockRef(allocate_block(bytes));

@@ -1,4 +1,5 @@
-// Matrix products: the one door to BLAS (xtensor-blas' cxxblas over OpenBLAS, oneDNN for float where it was found).
+// Matrix products: the one door to BLAS (xtensor-blas' cxxblas over OpenBLAS, oneDNN for float where it was
+// found).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ namespace autograd {
 struct RuntimeInfo {
   std::string blas;         ///< "OpenBLAS 0.3.21"
   std::string blas_kernel;  ///< the kernel set in use, "SkylakeX"
-  std::string blas_note;    ///< why that kernel: "detected", "set by OPENBLAS_CORETYPE", "chosen for this CPU instead of Prescott"
+  std::string blas_note;    ///< why that kernel: "detected", "set by OPENBLAS_CORETYPE", "chosen for this CPU
+                            ///< instead of Prescott"
   std::string float_gemm;   ///< what multiplies large float matrices: "oneDNN 2.6.3" or as `blas`
   std::string simd;         ///< instruction set that elementwise code is compiled for, "avx512f"
   std::size_t simd_bytes;   ///< bytes of its registers
@@ -23,8 +25,8 @@ struct RuntimeInfo {
 RuntimeInfo runtime_info();
 std::ostream& operator<<(std::ostream& out, const RuntimeInfo& info);
 
-/// Threads that matrix products may use (at least 1). At start-up: 1, unless OPENBLAS_NUM_THREADS or OMP_NUM_THREADS
-/// says otherwise; the products of one time step are too small to gain from more.
+/// Threads that matrix products may use (at least 1). At start-up: 1, unless OPENBLAS_NUM_THREADS or
+/// OMP_NUM_THREADS says otherwise; the products of one time step are too small to gain from more.
 void set_num_threads(int threads);
 int num_threads();
 
@@ -32,24 +34,25 @@ namespace detail {
 
 enum class Transpose : bool { no, yes };
 
-// C (m x n) = op(A) op(B) + beta C, row-major, op(A) is m x k. Leading dimensions are of the arrays as stored.
+// C (m x n) = op(A) op(B) + beta C, row-major, op(A) is m x k. Leading dimensions are of the arrays as
+// stored.
 template <class T>
-void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
-          const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc);
+void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
+          std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc);
 
 // The transpose of a matrix (rows x cols).
 template <class T>
 void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result);
 
-// The transpose of a variable's matrix, kept until its value changes; GEMM is up to twice as fast on it. Only the
-// values of variables are kept, since only they tell of a change (see Var::update).
+// The transpose of a variable's matrix, kept until its value changes; GEMM is up to twice as fast on it. Only
+// the values of variables are kept, since only they tell of a change (see Var::update).
 template <class T>
 const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols);
 
-extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t,
-                          const float*, std::size_t, float, float*, std::size_t);
-extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
-                          const double*, std::size_t, double, double*, std::size_t);
+extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*,
+                          std::size_t, const float*, std::size_t, float, float*, std::size_t);
+extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*,
+                          std::size_t, const double*, std::size_t, double, double*, std::size_t);
 
 }  // namespace detail
 }  // namespace autograd

@@ -5,8 +5,8 @@
 
 namespace autograd {
 
-/// Columns [first, first + width) of the last axis of a Var, as an operand of map: nothing is copied. As a value of
-/// its own it is a Var by var(), which copies.
+/// Columns [first, first + width) of the last axis of a Var, as an operand of map: nothing is copied. As a
+/// value of its own it is a Var by var(), which copies.
 template <class T>
 struct Columns {
   using value_type = T;
@@ -32,7 +32,8 @@ Columns<T> columns(const Var<T>& x, std::size_t first, std::size_t width) {
   return {x, first, width};
 }
 
-/// The last axis cut into K equal blocks (the gates of a recurrent cell), for map. Throws Error if K does not divide it.
+/// The last axis cut into K equal blocks (the gates of a recurrent cell), for map. Throws Error if K does not
+/// divide it.
 template <std::size_t K, class T>
 Chunks<T, K> chunk(const Var<T>& x) {
   if (x.rank() == 0 || x.shape().back() % K != 0)

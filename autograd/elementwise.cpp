@@ -30,8 +30,8 @@ auto binary() {
 // Taking their addresses instantiates the functions.
 template <class T>
 struct Instantiate {
-  static inline const auto one = unary<T, fn::Abs, fn::Exp, fn::Heaviside, fn::Log, fn::Negate, fn::Relu, fn::Sigmoid,
-                                       fn::Sign, fn::Sqrt, fn::Square, fn::Tanh>();
+  static inline const auto one = unary<T, fn::Abs, fn::Exp, fn::Heaviside, fn::Log, fn::Negate, fn::Relu,
+                                       fn::Sigmoid, fn::Sign, fn::Sqrt, fn::Square, fn::Tanh>();
   static inline const auto two = binary<T, fn::Add, fn::Divide, fn::Multiply, fn::Subtract>();
 };
 template struct Instantiate<float>;

@@ -7,8 +7,8 @@
 
 namespace autograd {
 
-/// Thrown for every mistake of a user that the library can see. The message names the call, the shapes (or the
-/// file and line) and the remedy. Nothing is changed by the call that throws.
+/// Thrown for every mistake of a user that the library can see. The message names the call, the shapes (or
+/// the file and line) and the remedy. Nothing is changed by the call that throws.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

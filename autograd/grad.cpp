@@ -23,8 +23,10 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
   TapeStorage* tape = recording();
   if (!context.active) fail("grad: no tape is active; record the computation with a Tape in scope");
   if (!tape || (output.tape_id() != tape->id && output.tape_id() == context.active->id))
-    fail("grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it with "
-         "{.keep_tape = true}");
+    fail(
+        "grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it "
+        "with "
+        "{.keep_tape = true}");
   if (!output.defined()) fail("grad: the output is an empty Var; assign it a value first");
   if (output.size() != 1)
     fail("grad: the output has shape ", output.shape(), "; reduce it to a scalar, for example with sum");
@@ -36,7 +38,8 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     places.push_back(inputs[i].use("grad"));
     if (!places.back().differentiable())
-      fail("grad: input ", i, " of shape ", inputs[i].shape(), " is a constant; make it a variable with variable()");
+      fail("grad: input ", i, " of shape ", inputs[i].shape(),
+           " is a constant; make it a variable with variable()");
   }
 
   std::vector<Var<T>> result;

@@ -12,14 +12,15 @@ namespace autograd {
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients themselves, so that they can be differentiated again
   bool keep_tape = false;     ///< keep the tape for another sweep; create_graph implies it
-  bool allow_unused = false;  ///< give zeros for an input that the output does not depend on, instead of an Error
+  bool allow_unused =
+      false;  ///< give zeros for an input that the output does not depend on, instead of an Error
 };
 
-/// d output / d inputs[i], each of the shape of its input, for a scalar output. Inputs are variables or recorded
-/// values (also intermediate ones) of the active tape.
+/// d output / d inputs[i], each of the shape of its input, for a scalar output. Inputs are variables or
+/// recorded values (also intermediate ones) of the active tape.
 ///
-/// Throws Error if no tape is active or it was consumed, if the output is not a scalar or was not recorded on it, if
-/// an input is a constant, or if the output does not depend on it (unless allow_unused).
+/// Throws Error if no tape is active or it was consumed, if the output is not a scalar or was not recorded on
+/// it, if an input is a constant, or if the output does not depend on it (unless allow_unused).
 template <class T>
 std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, GradOptions options = {});
 

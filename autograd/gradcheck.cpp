@@ -65,12 +65,13 @@ std::vector<std::size_t> index_of(std::size_t entry, const Shape& shape) {
   return index;
 }
 
-void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs, const GradcheckOptions& options,
-                 GradcheckReport& report) {
+void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
+                 const GradcheckOptions& options, GradcheckReport& report) {
   const auto evaluate = [&] {
     const Tape tape;  // a second-order function needs one
     const double y = f().item();
-    if (!std::isfinite(y)) fail("gradcheck: the function is ", y, " at or next to the inputs; check it where it is finite");
+    if (!std::isfinite(y))
+      fail("gradcheck: the function is ", y, " at or next to the inputs; check it where it is finite");
     return y;
   };
   Vars gradients;
@@ -98,23 +99,28 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
       ++report.checked;
       report.largest_error = std::max(report.largest_error, error);
       if (!(error <= options.atol + options.rtol * std::abs(numeric)))
-        report.mismatches.push_back({i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order,
-                                     index_of(entry, inputs[i].shape()), analytic, numeric});
+        report.mismatches.push_back(
+            {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order,
+             index_of(entry, inputs[i].shape()), analytic, numeric});
     }
 }
 
 }  // namespace
 
 GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOptions options) {
-  if (options.order != 1 && options.order != 2) fail("gradcheck: order ", options.order, "; 1 and 2 are checked");
+  if (options.order != 1 && options.order != 2)
+    fail("gradcheck: order ", options.order, "; 1 and 2 are checked");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) fail("gradcheck: input ", i, " is an empty Var; assign it a value first");
     if (!inputs[i].is_variable()) inputs[i] = variable(inputs[i].array().copy());
   }
   GradcheckReport report;
   const Restore restore(inputs);
-  check_order(1, [&] { return scalar(f(inputs)); }, inputs, options, report);
-  if (options.order == 2) check_order(2, [&] { return directional(f, inputs); }, inputs, options, report);
+  check_order(
+      1, [&] { return scalar(f(inputs)); }, inputs, options, report);
+  if (options.order == 2)
+    check_order(
+        2, [&] { return directional(f, inputs); }, inputs, options, report);
   std::stable_sort(report.mismatches.begin(), report.mismatches.end(), [](const auto& a, const auto& b) {
     return std::abs(a.analytic - a.numeric) > std::abs(b.analytic - b.numeric);
   });
@@ -124,8 +130,9 @@ GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOption
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   const auto flags = out.flags();
   const auto precision = out.precision();
-  out << "gradcheck: " << report.checked << " entries, largest error " << std::scientific << std::setprecision(2)
-      << report.largest_error << ", " << (report ? "all agree" : std::to_string(report.mismatches.size()) + " differ");
+  out << "gradcheck: " << report.checked << " entries, largest error " << std::scientific
+      << std::setprecision(2) << report.largest_error << ", "
+      << (report ? "all agree" : std::to_string(report.mismatches.size()) + " differ");
   constexpr std::size_t kShown = 10;
   out << std::setprecision(10);
   for (std::size_t i = 0; i < std::min(kShown, report.mismatches.size()); ++i) {
@@ -134,7 +141,8 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
     for (std::size_t k = 0; k < m.index.size(); ++k) out << (k ? ", " : "") << m.index[k];
     out << "] (order " << m.order << "): analytic " << m.analytic << ", numeric " << m.numeric;
   }
-  if (report.mismatches.size() > kShown) out << "\n  ... and " << report.mismatches.size() - kShown << " more";
+  if (report.mismatches.size() > kShown)
+    out << "\n  ... and " << report.mismatches.size() - kShown << " more";
   out.flags(flags);
   out.precision(precision);
   return out;

@@ -12,10 +12,10 @@ namespace autograd {
 
 /// How gradcheck works.
 struct GradcheckOptions {
-  double step = 1e-5;   ///< h of the central difference, times max(1, |x|)
-  double atol = 1e-7;   ///< an entry passes if |analytic - numeric| <= atol + rtol |numeric|
+  double step = 1e-5;  ///< h of the central difference, times max(1, |x|)
+  double atol = 1e-7;  ///< an entry passes if |analytic - numeric| <= atol + rtol |numeric|
   double rtol = 1e-5;
-  int order = 1;        ///< 1: the gradient; 2: the gradient and, by differentiating it again, the Hessian
+  int order = 1;  ///< 1: the gradient; 2: the gradient and, by differentiating it again, the Hessian
   std::vector<std::string> names{};  ///< what the report calls the inputs; "input 0", ... where none is given
 };
 
@@ -29,8 +29,8 @@ struct GradcheckMismatch {
 
 /// What gradcheck found. Converts to true if all entries agree; prints as a page for people.
 struct GradcheckReport {
-  std::size_t checked = 0;       ///< entries compared
-  double largest_error = 0;      ///< of |analytic - numeric|
+  std::size_t checked = 0;                    ///< entries compared
+  double largest_error = 0;                   ///< of |analytic - numeric|
   std::vector<GradcheckMismatch> mismatches;  ///< the worst first
 
   explicit operator bool() const { return mismatches.empty(); }
@@ -40,39 +40,46 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
 using CheckedFunction = std::function<Var<double>(const std::vector<Var<double>>&)>;
 
-/// Compares the gradient of f with central differences, (f(x + h) - f(x - h)) / 2h, at every entry of every input.
+/// Compares the gradient of f with central differences, (f(x + h) - f(x - h)) / 2h, at every entry of every
+/// input.
 ///
-/// f takes the inputs and returns a Var of any shape (more than a scalar is reduced with fixed random weights). Inputs
-/// that are variables, such as the parameters of a module that f captures, are changed in place during the check and
-/// set back after it, also if f throws; others become variables first. f must give the same result at each call.
-/// Throws Error if an input or the output is empty, or if the output is not finite.
-GradcheckReport gradcheck(const CheckedFunction& f, std::vector<Var<double>> inputs, GradcheckOptions options = {});
+/// f takes the inputs and returns a Var of any shape (more than a scalar is reduced with fixed random
+/// weights). Inputs that are variables, such as the parameters of a module that f captures, are changed in
+/// place during the check and set back after it, also if f throws; others become variables first. f must give
+/// the same result at each call. Throws Error if an input or the output is empty, or if the output is not
+/// finite.
+GradcheckReport gradcheck(const CheckedFunction& f, std::vector<Var<double>> inputs,
+                          GradcheckOptions options = {});
 
 /// The same for a function of one to four Vars, called with the inputs, or of none, which captures them.
 template <class F>
-  requires(!std::is_convertible_v<F, CheckedFunction>)
-GradcheckReport gradcheck(const F& f, std::vector<Var<double>> inputs, GradcheckOptions options = {}) {
+requires(!std::is_convertible_v<F, CheckedFunction>) GradcheckReport
+    gradcheck(const F& f, std::vector<Var<double>> inputs, GradcheckOptions options = {}) {
   using V = const Var<double>&;
   const auto need = [count = inputs.size()](std::size_t wanted) {
     if (count != wanted) detail::fail("gradcheck: the function takes ", wanted, " inputs and got ", count);
   };
   if constexpr (std::is_invocable_v<F>) {
-    return gradcheck(CheckedFunction([&](const auto&) { return f(); }), std::move(inputs), std::move(options));
+    return gradcheck(CheckedFunction([&](const auto&) { return f(); }), std::move(inputs),
+                     std::move(options));
   } else if constexpr (std::is_invocable_v<F, V>) {
     need(1);
-    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0]); }), std::move(inputs), std::move(options));
+    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0]); }), std::move(inputs),
+                     std::move(options));
   } else if constexpr (std::is_invocable_v<F, V, V>) {
     need(2);
-    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0], x[1]); }), std::move(inputs), std::move(options));
+    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0], x[1]); }), std::move(inputs),
+                     std::move(options));
   } else if constexpr (std::is_invocable_v<F, V, V, V>) {
     need(3);
     return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0], x[1], x[2]); }), std::move(inputs),
                      std::move(options));
   } else {
-    static_assert(std::is_invocable_v<F, V, V, V, V>, "gradcheck: f must take a vector of Vars, or up to four Vars");
+    static_assert(std::is_invocable_v<F, V, V, V, V>,
+                  "gradcheck: f must take a vector of Vars, or up to four Vars");
     need(4);
-    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0], x[1], x[2], x[3]); }), std::move(inputs),
-                     std::move(options));
+    return gradcheck(CheckedFunction([&](const auto& x) { return f(x[0], x[1], x[2], x[3]); }),
+                     std::move(inputs), std::move(options));
   }
 }
 

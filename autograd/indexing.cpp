@@ -33,7 +33,9 @@ struct IndexNode : Node {
     const Var<T> g = sweep.gradient(out, out_shape);
     if (!g.defined()) return;
     const BlockRef indices(retain(flat));
-    sweep.add(in, in_shape, kScatter ? record_pick(g, in_shape, indices, count) : record_scatter(g, in_shape, indices, count));
+    sweep.add(
+        in, in_shape,
+        kScatter ? record_pick(g, in_shape, indices, count) : record_scatter(g, in_shape, indices, count));
   }
   void release() { detail::release(std::exchange(flat, nullptr)); }
 };
@@ -91,7 +93,8 @@ Var<T> pick(const Var<T>& x, const Indices& indices) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t index = indices.values()[i];
     if (index < -cols || index >= cols)
-      detail::fail("pick: index ", index, " at row ", i, " is out of range for ", cols, " columns of shape ", x.shape());
+      detail::fail("pick: index ", index, " at row ", i, " is out of range for ", cols, " columns of shape ",
+                   x.shape());
     at[i] = i * static_cast<std::size_t>(cols) + static_cast<std::size_t>(index < 0 ? index + cols : index);
   }
   return detail::record_pick(x, indices.shape(), flat, count);

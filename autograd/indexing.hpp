@@ -12,8 +12,8 @@ namespace autograd {
 class Indices {
  public:
   template <XtensorExpression E>
-    requires std::is_integral_v<typename E::value_type>
-  Indices(const E& expression)  // NOLINT(google-explicit-constructor)
+  requires std::is_integral_v<typename E::value_type> Indices(
+      const E& expression)  // NOLINT(google-explicit-constructor)
       : shape_(expression.shape().begin(), expression.shape().end()) {
     values_.reserve(shape_.size());
     for (auto it = expression.template begin<xt::layout_type::row_major>();
@@ -29,8 +29,8 @@ class Indices {
   std::vector<std::int64_t> values_;
 };
 
-/// The entry of each row (last axis) that an index names: x (..., C) and indices (...) give (...). An index may be
-/// negative to count from the end. Throws Error if the shapes do not fit or an index is out of range.
+/// The entry of each row (last axis) that an index names: x (..., C) and indices (...) give (...). An index
+/// may be negative to count from the end. Throws Error if the shapes do not fit or an index is out of range.
 template <class T>
 Var<T> pick(const Var<T>& x, const Indices& indices);
 

@@ -1,5 +1,5 @@
-// Lanes: the SIMD values that a map body is called with, forward (plain values that leave the results of costly
-// functions in a stash) and backward (dual numbers that take those results from the stash).
+// Lanes: the SIMD values that a map body is called with, forward (plain values that leave the results of
+// costly functions in a stash) and backward (dual numbers that take those results from the stash).
 #pragma once
 
 #include <array>
@@ -69,8 +69,8 @@ struct Lane {
   T** stash;
 };
 
-// Backward: a batch and its partial derivatives with respect to those inputs of the body whose bit is set in kLive.
-// Only live partials exist, in the order of their bits.
+// Backward: a batch and its partial derivatives with respect to those inputs of the body whose bit is set in
+// kLive. Only live partials exist, in the order of their bits.
 template <class T, std::uint32_t kLive, bool kReplay>
 struct Dual {
   using value_type = T;
@@ -104,7 +104,8 @@ concept Element = LaneType<X> || VarType<X>;
 template <class... X>
 concept Elements = (Element<X> || ...) && ((Element<X> || Number<X>)&&...);
 
-// --- applying a function to lanes ------------------------------------------------------------------------------
+// --- applying a function to lanes
+// ------------------------------------------------------------------------------
 
 template <class X, class Model>
 struct LiftedLane;
@@ -198,9 +199,11 @@ template <class F, class T, bool kReplay, std::uint32_t... kLives>
          if constexpr (kLive >> kInput & 1) one_input.template operator()<kInput>();
        }()),
        ...);
-    }(std::make_index_sequence<std::bit_width(kLive)>{});
+    }
+    (std::make_index_sequence<std::bit_width(kLive)>{});
     return result;
-  }(std::index_sequence_for<decltype(x)...>{});
+  }
+  (std::index_sequence_for<decltype(x)...>{});
 }
 
 }  // namespace detail

@@ -15,8 +15,8 @@ constexpr std::size_t kSmallWeight = 256;
 
 // Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
 template <class T>
-void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block, const T* w,
-                  Transpose t, T beta, T* y) {
+void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block,
+                  const T* w, Transpose t, T beta, T* y) {
   if (t == Transpose::yes && block->variable_id && in * out > kSmallWeight) {
     w = cached_transpose(block, w, out, in);
     t = Transpose::no;
@@ -44,17 +44,19 @@ struct ProductNode : Node {
       if (ta == Transpose::no)
         times_weight(g, rows, width, in, b.block, b.data, flip(tb), T(to.accumulate), to.data);
       else  // dA = op(B) G^T
-        gemm(tb, Transpose::yes, in, rows, width, b.data, tb == Transpose::no ? width : in, g, width, T(to.accumulate),
-             to.data, rows);
+        gemm(tb, Transpose::yes, in, rows, width, b.data, tb == Transpose::no ? width : in, g, width,
+             T(to.accumulate), to.data, rows);
     }
     if (deferred) {
       sweep.product<T>(deferred, a.data, a.block, out, rows);
     } else if (b.place.differentiable()) {  // op(A) is A^T
       const Sink<T> to = sweep.sink<T>(b.place, in * width);
       if (tb == Transpose::no)
-        gemm(Transpose::no, Transpose::no, in, width, rows, a.data, rows, g, width, T(to.accumulate), to.data, width);
+        gemm(Transpose::no, Transpose::no, in, width, rows, a.data, rows, g, width, T(to.accumulate), to.data,
+             width);
       else
-        gemm(Transpose::yes, Transpose::yes, width, in, rows, g, width, a.data, rows, T(to.accumulate), to.data, in);
+        gemm(Transpose::yes, Transpose::yes, width, in, rows, g, width, a.data, rows, T(to.accumulate),
+             to.data, in);
     }
     if (addend.differentiable() && (addend.slot != out.slot || addend.offset != out.offset))
       sweep.pass<T>(out, addend, rows * width);
@@ -65,9 +67,13 @@ struct ProductNode : Node {
     if (!g.defined()) return;
     const Var<T> x = a.var().reshape(ta == Transpose::no ? Shape{rows, in} : Shape{in, rows}), w = b.var();
     if (a.place.differentiable())
-      sweep.add(a.place, x.shape(), ta == Transpose::no ? product(g, Transpose::no, w, flip(tb)) : product(w, tb, g, Transpose::yes));
+      sweep.add(
+          a.place, x.shape(),
+          ta == Transpose::no ? product(g, Transpose::no, w, flip(tb)) : product(w, tb, g, Transpose::yes));
     if (b.place.differentiable())
-      sweep.add(b.place, w.shape(), tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
+      sweep.add(
+          b.place, w.shape(),
+          tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
     if (bias.differentiable()) sweep.add(bias, {width}, g);
     if (addend.differentiable() && (addend.slot != out.slot || addend.offset != out.offset))
       sweep.add(addend, {rows, width}, g);
@@ -92,8 +98,8 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   const bool consumes = addend && addend->fresh();
   const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
   const Place addend_place = addend ? addend->use(op) : Place{};
-  const bool differentiable = a_place.differentiable() || b_place.differentiable() || bias_place.differentiable() ||
-                              addend_place.differentiable();
+  const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
+                              bias_place.differentiable() || addend_place.differentiable();
   TapeStorage* tape = differentiable ? recording() : nullptr;
   // The addend's memory and gradient become the result's, if nobody else knows of them.
   const bool in_place = consumes && (!tape || addend_place.differentiable());
@@ -108,11 +114,13 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   if (bias) {
     const T* row = bias->array().data();
     for (std::size_t r = 0; r < size.rows; ++r)
-      for (std::size_t j = 0; j < size.out; ++j) y[r * size.out + j] = add ? y[r * size.out + j] + row[j] : row[j];
+      for (std::size_t j = 0; j < size.out; ++j)
+        y[r * size.out + j] = add ? y[r * size.out + j] + row[j] : row[j];
     add = true;
   }
   if (ta == Transpose::no)
-    times_weight(a.array().data(), size.rows, size.in, size.out, b.array().block(), b.array().data(), tb, T(add), y);
+    times_weight(a.array().data(), size.rows, size.in, size.out, b.array().block(), b.array().data(), tb,
+                 T(add), y);
   else
     gemm(ta, tb, size.rows, size.out, size.in, a.array().data(), size.rows, b.array().data(),
          tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
@@ -147,25 +155,29 @@ template <class T>
 Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias) {
   x.use(op);
   weight.use(op);
-  if (weight.rank() != 2) fail(op, ": the weight has shape ", weight.shape(), "; it must be (out_features, in_features)");
+  if (weight.rank() != 2)
+    fail(op, ": the weight has shape ", weight.shape(), "; it must be (out_features, in_features)");
   if (x.rank() == 0 || x.shape().back() != weight.shape(1))
-    fail(op, ": the last axis of the input, of shape ", x.shape(), ", must have the in_features of the weight, of shape ",
-         weight.shape(), " (out_features, in_features)");
+    fail(op, ": the last axis of the input, of shape ", x.shape(),
+         ", must have the in_features of the weight, of shape ", weight.shape(),
+         " (out_features, in_features)");
   if (bias) {
     bias->use(op);
     if (!(bias->shape() == Shape{weight.shape(0)}))
-      fail(op, ": the bias has shape ", bias->shape(), "; with a weight of shape ", weight.shape(), " it must be ",
-           Shape{weight.shape(0)});
+      fail(op, ": the bias has shape ", bias->shape(), "; with a weight of shape ", weight.shape(),
+           " it must be ", Shape{weight.shape(0)});
   }
   return {x.shape().prefix(x.rank() - 1).size(), weight.shape(1), weight.shape(0)};
 }
 
 template <class T>
-Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias, Var<T>* addend) {
+Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias,
+                     Var<T>* addend) {
   const Sizes size = linear_sizes(op, x, weight, bias);
   const Shape shape = with_last_axis(x.shape(), size.out);
   if (addend && !(addend->shape() == shape))
-    fail(op, ": the addend has shape ", addend->shape(), "; x W^T has shape ", shape, ", and both must be equal");
+    fail(op, ": the addend has shape ", addend->shape(), "; x W^T has shape ", shape,
+         ", and both must be equal");
   return record_product(op, size, shape, x, Transpose::no, weight, Transpose::yes, bias, addend);
 }
 
@@ -181,8 +193,8 @@ Var<T> matmul(const Var<T>& a, const Var<T>& b) {
   if (a.rank() == 0 || b.rank() != 2 || a.shape().back() != b.shape(0))
     fail("matmul: shapes ", a.shape(), " and ", b.shape(), " do not fit; (..., K) times (K, N) is needed");
   const Sizes size{a.shape().prefix(a.rank() - 1).size(), b.shape(0), b.shape(1)};
-  return record_product<T>("matmul", size, with_last_axis(a.shape(), size.out), a, Transpose::no, b, Transpose::no,
-                           nullptr, nullptr);
+  return record_product<T>("matmul", size, with_last_axis(a.shape(), size.out), a, Transpose::no, b,
+                           Transpose::no, nullptr, nullptr);
 }
 
 template <class T>
@@ -202,11 +214,11 @@ Var<T> add_linear(Var<T> c, const Var<T>& x, const Var<T>& weight) {
   return record_linear<T>("add_linear", x, weight, nullptr, &c);
 }
 
-#define UNROLL_INSTANTIATE(T)                                                              \
-  template Var<T> matmul(const Var<T>&, const Var<T>&);                                    \
-  template Var<T> linear(const Var<T>&, const Var<T>&, const Var<T>&);                     \
-  template Var<T> linear(const Var<T>&, const Var<T>&);                                    \
-  template Var<T> add_linear(Var<T>, const Var<T>&, const Var<T>&, const Var<T>&);         \
+#define UNROLL_INSTANTIATE(T)                                                      \
+  template Var<T> matmul(const Var<T>&, const Var<T>&);                            \
+  template Var<T> linear(const Var<T>&, const Var<T>&, const Var<T>&);             \
+  template Var<T> linear(const Var<T>&, const Var<T>&);                            \
+  template Var<T> add_linear(Var<T>, const Var<T>&, const Var<T>&, const Var<T>&); \
   template Var<T> add_linear(Var<T>, const Var<T>&, const Var<T>&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -100,8 +100,8 @@ void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>&
 }
 
 template <class T>
-void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width, std::size_t count,
-                 const Shape& shape, const char* op) {
+void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
+                 std::size_t count, const Shape& shape, const char* op) {
   const Place place = matrix.use(op);
   if (matrix.size() / std::max<std::size_t>(1, matrix.shape().back()) * width != shape.size())
     fail(op, ": a block of columns of shape ", with_last_axis(matrix.shape(), width),
@@ -118,7 +118,8 @@ void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std
 }
 
 template <class T>
-bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows, std::size_t& cols) {
+bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows,
+             std::size_t& cols) {
   const std::size_t size = shape.size();
   cols = size;
   for (std::size_t i = 0; i < count; ++i) {
@@ -149,18 +150,21 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
         operand.row_stride = operand.width;
         break;
     }
-    const auto extent = [&](const Operand<T>& o) { return o.layout == Layout::columns ? rows * o.width : o.width; };
-    for (std::size_t k = 0; k < i; ++k) overlapping |= overlap(operand, extent(operand), operands[k], extent(operands[k]));
+    const auto extent = [&](const Operand<T>& o) {
+      return o.layout == Layout::columns ? rows * o.width : o.width;
+    };
+    for (std::size_t k = 0; k < i; ++k)
+      overlapping |= overlap(operand, extent(operand), operands[k], extent(operands[k]));
   }
   return overlapping;
 }
 
 template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
 template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&, const char*);
-template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t, const Shape&,
-                          const char*);
-template void add_columns(Operand<double>*&, const Var<double>&, std::size_t, std::size_t, std::size_t, const Shape&,
-                          const char*);
+template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t,
+                          const Shape&, const char*);
+template void add_columns(Operand<double>*&, const Var<double>&, std::size_t, std::size_t, std::size_t,
+                          const Shape&, const char*);
 template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 

@@ -1,222 +1,20 @@
 // map: one node for a whole elementwise body, given as a generic lambda.
 #pragma once
 
-#include <algorithm>
-#include <functional>
-#include <utility>
+#include <span>
 
 #include "columns.hpp"
-#include "elementwise.hpp"
+#include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd {
 namespace detail {
-
-// How an operand of a map lies against the output, which has `rows` x `cols` elements.
-enum class Layout : std::uint8_t {
-  full,     // as the output
-  suffix,   // the trailing axes of the output, repeated over the leading ones (a bias)
-  scalar,   // one element
-  column,   // one element per row: the last axis is 1
-  columns,  // a block of columns of a wider matrix
-};
-
-constexpr bool is_splat(Layout layout) { return layout == Layout::scalar || layout == Layout::column; }
-
-template <class T>
-struct Operand {
-  const T* data;           // of the first element used
-  Block* block;
-  Block* held;             // the node's own reference to it
-  Place place;             // of the whole operand (of the wider matrix, for columns)
-  std::size_t row_stride;  // from one row to the next
-  std::size_t period;      // rows after which it starts again, 0 for never
-  std::size_t width;       // elements of the operand; for columns, of a row of the wider matrix
-  std::size_t first;       // for columns, the first of them
-  Layout layout;
-};
-
-// Walks the rows of an operand, or of its gradient.
-template <class P>
-struct RowCursor {
-  P start, row;
-  std::size_t stride, period, count = 0;
-  void next() {
-    row += stride;
-    if (++count == period) {
-      row = start;
-      count = 0;
-    }
-  }
-};
 
 // The shape that NumPy's broadcasting gives, or an Error that names the op.
 Shape broadcast_shapes(const char* op, std::span<const Shape> shapes);
 
 // The shape of an operand again, up to leading axes of extent 1.
 Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
-
-// The values of a map body, however many: a tuple of lanes (or Vars).
-template <class R>
-auto as_tuple(R&& result) {
-  if constexpr (requires { std::tuple_size<std::remove_cvref_t<R>>::value; })
-    return std::apply([](auto&&... x) { return std::make_tuple(std::forward<decltype(x)>(x)...); },
-                      std::forward<R>(result));
-  else
-    return std::make_tuple(std::forward<R>(result));
-}
-
-// The lane that a body without a stash is called with, whichever input it is.
-template <class T, std::size_t>
-using PlainLane = Lane<T, Stash::none>;
-
-template <class F, class T, class Indices>
-struct BodyTraits;
-template <class F, class T, std::size_t... kI>
-struct BodyTraits<F, T, std::index_sequence<kI...>> {
-  static constexpr bool kCallable = std::invocable<const F&, PlainLane<T, kI>...>;
-  static constexpr std::size_t outputs() {
-    if constexpr (kCallable)
-      return std::tuple_size_v<decltype(as_tuple(std::declval<std::invoke_result_t<const F&, PlainLane<T, kI>...>>()))>;
-    return 0;
-  }
-};
-
-// A function of `fn`: its rule is its slope, so it is recorded as itself.
-template <class F>
-concept Primitive = requires { F::kCostly; };
-
-// What a map does with lanes for a given body; instantiated once for each body and number of inputs.
-template <class T, class F, std::size_t kInputs>
-struct MapKernel {
-  static constexpr std::size_t kOutputs = BodyTraits<F, T, std::make_index_sequence<kInputs>>::outputs();
-  static constexpr std::size_t kLanes = Batch<T>::size;
-  using Indices = std::make_index_sequence<kInputs>;
-
-  // How many results a call leaves in the stash; 0 to have them computed again instead, where the backward call would
-  // take them in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on inputs that all differ.
-  static std::size_t plan_stash(const F& f) {
-    constexpr std::size_t kMost = 64;  // a body with more computes them again
-    alignas(64) T stash[kMost * kLanes];
-    T *count = stash, *write = stash, *read = stash;
-    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      (void)f(Lane<T, Stash::count>{Batch<T>(T(0.5)), (void(kI), &count)}...);
-    }(Indices{});
-    const auto results = static_cast<std::size_t>(count - stash) / kLanes;
-    if (results == 0 || results > kMost) return 0;
-    const auto value = [](std::size_t i) { return T(0.37) + T(0.11) * T(i) - T(0.013) * T(i * i); };
-    const auto forward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      return as_tuple(f(Lane<T, Stash::store>{Batch<T>(value(kI)), &write}...));
-    }(Indices{});
-    const auto backward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      return as_tuple(f(seed<kI, true>(Batch<T>(value(kI)), &read)...));
-    }(Indices{});
-    const bool replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
-      return (same(std::get<kO>(forward).value, std::get<kO>(backward).value) && ...);
-    }(std::make_index_sequence<kOutputs>{});
-    return replayable ? results : 0;
-  }
-
-  // A body without captures always does the same.
-  static std::size_t stash_results(const F& f) {
-    if constexpr (std::is_empty_v<F>) {
-      static const std::size_t results = plan_stash(f);
-      return results;
-    } else {
-      return plan_stash(f);
-    }
-  }
-
-  static bool same(const Batch<T>& a, const Batch<T>& b) { return xsimd::all(a == b || (a != a && b != b)); }
-
-  template <std::size_t kInput, bool kReplay>
-  [[gnu::always_inline]] static Dual<T, 1u << kInput, kReplay> seed(const Batch<T>& value, T** stash) {
-    return {value, {Batch<T>(T(1))}, stash};
-  }
-
-  // Stash elements for an output of rows x cols.
-  static std::size_t stash_size(std::size_t rows, std::size_t cols, std::size_t results) {
-    return rows * ((cols + kLanes - 1) / kLanes) * results * kLanes;
-  }
-
-  template <Stash kStash>
-  [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows, std::size_t cols,
-                      T* stash) {
-    RowCursor<const T*> at[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i) at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
-    for (std::size_t r = 0; r < rows; ++r) {
-      for (std::size_t c = 0; c < cols; c += kLanes) {
-        const std::size_t count = cols - c;
-        const auto lane = [&](std::size_t i) {
-          return Lane<T, kStash>{is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count), &stash};
-        };
-        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(lane(kI)...));
-          (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
-        }(Indices{}, std::make_index_sequence<kOutputs>{});
-      }
-      for (auto& cursor : at) cursor.next();
-    }
-  }
-
-  struct Target {
-    T* data = nullptr;  // null: no gradient wanted
-    bool accumulate = false;
-  };
-
-  template <bool kReplay>
-  [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient, const Target* target,
-                       std::size_t rows, std::size_t cols, T* stash) {
-    RowCursor<const T*> at[kInputs];
-    RowCursor<T*> to[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i) {
-      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
-      to[i] = {target[i].data, target[i].data, in[i].row_stride, in[i].period};
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      T sums[kInputs] = {};  // of the row, for splats
-      for (std::size_t c = 0; c < cols; c += kLanes) {
-        const std::size_t count = cols - c;
-        const auto value = [&](std::size_t i) {
-          return is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count);
-        };
-        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(seed<kI, kReplay>(value(kI), &stash)...));
-          const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
-          const auto deliver = [&]<std::size_t kInput>() {
-            if (!target[kInput].data) return;
-            Batch<T> sum(T(0));
-            bool any = false;
-            const auto term = [&]<std::size_t kOutput>() {
-              using Y = std::tuple_element_t<kOutput, std::remove_const_t<decltype(y)>>;
-              if constexpr (Y::live >> kInput & 1) {
-                const Batch<T> product = g[kOutput] * std::get<kOutput>(y).template partial_of<kInput>();
-                sum = any ? Batch<T>(sum + product) : product;
-                any = true;
-              }
-            };
-            (term.template operator()<kO>(), ...);
-            if (is_splat(in[kInput].layout)) {
-              alignas(64) T parts[kLanes];
-              sum.store_aligned(parts);
-              for (std::size_t i = 0; i < std::min(count, kLanes); ++i) sums[kInput] += parts[i];
-              return;
-            }
-            T* address = to[kInput].row + c;
-            if (target[kInput].accumulate) sum = sum + load<T>(address, count);
-            store(address, sum, count);
-          };
-          (deliver.template operator()<kI>(), ...);
-        }(Indices{}, std::make_index_sequence<kOutputs>{});
-      }
-      for (std::size_t i = 0; i < kInputs; ++i) {
-        if (target[i].data && is_splat(in[i].layout)) *to[i].row += sums[i];
-        at[i].next();
-        to[i].next();
-      }
-    }
-  }
-};
 
 template <class T, class F, std::size_t kInputs>
 struct MapNode : Node {
@@ -247,7 +45,8 @@ struct MapNode : Node {
     const std::size_t size = rows * cols;
     const T* gradient[kOutputs];
     bool any = false;
-    for (std::size_t o = 0; o < kOutputs; ++o) any |= (gradient[o] = sweep.gradient<T>(out[o], size)) != nullptr;
+    for (std::size_t o = 0; o < kOutputs; ++o)
+      any |= (gradient[o] = sweep.gradient<T>(out[o], size)) != nullptr;
     if (!any || !size) return;
     if constexpr (std::is_same_v<F, fn::Add>) {  // the gradient itself, shared where it can be
       if (in[0].layout == Layout::full && in[1].layout == Layout::full) {
@@ -273,7 +72,8 @@ struct MapNode : Node {
       return {s.data, s.accumulate};
     };
     if (operand.layout != Layout::columns) {
-      target[i] = open(operand.layout == Layout::full ? rows * cols : operand.width, operand.layout == Layout::full);
+      target[i] =
+          open(operand.layout == Layout::full ? rows * cols : operand.width, operand.layout == Layout::full);
       return;
     }
     // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
@@ -322,10 +122,12 @@ struct MapNode : Node {
                 any = true;
               }(),
               ...);
-        }(std::make_index_sequence<kOutputs>{});
+        }
+        (std::make_index_sequence<kOutputs>{});
         if (any) sweep.run(recording()->last, before);
       }
-    }(std::make_index_sequence<kInputs>{});
+    }
+    (std::make_index_sequence<kInputs>{});
   }
 
   static constexpr bool needs_output = [] {
@@ -350,7 +152,8 @@ struct MapNode : Node {
   }
 };
 
-// --- the arguments of map ---------------------------------------------------------------------------------------
+// --- the arguments of map
+// ---------------------------------------------------------------------------------------
 
 template <class X>
 struct MapArgument {  // a number
@@ -375,11 +178,12 @@ struct MapArgument<Chunks<T, K>> {
 template <class... X>
 struct FirstTyped {};
 template <class X, class... Rest>
-  requires requires { typename MapArgument<X>::value_type; }
+requires requires { typename MapArgument<X>::value_type; }
 struct FirstTyped<X, Rest...> : std::type_identity<typename MapArgument<X>::value_type> {};
 template <class X, class... Rest>
-  requires(!requires { typename MapArgument<X>::value_type; })
-struct FirstTyped<X, Rest...> : FirstTyped<Rest...> {};
+requires(!requires { typename MapArgument<X>::value_type; }) struct FirstTyped<X, Rest...>
+    : FirstTyped<Rest...> {
+};
 
 template <class T>
 inline Shape map_shape(const Var<T>& x) {
@@ -398,11 +202,12 @@ inline Shape map_shape(const Chunks<T, K>& x) {
 template <class T>
 void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
 template <class T>
-void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width, std::size_t count,
-                 const Shape& shape, const char* op);
+void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
+                 std::size_t count, const Shape& shape, const char* op);
 
 extern template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
-extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&, const char*);
+extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&,
+                                 const char*);
 extern template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t,
                                  const Shape&, const char*);
 extern template void add_columns(Operand<double>*&, const Var<double>&, std::size_t, std::size_t, std::size_t,
@@ -417,9 +222,11 @@ void add_operand(Operand<T>*& next, const Chunks<T, K>& x, const Shape& shape, V
   add_columns(next, x.matrix, 0, x.matrix.shape().back() / K, K, shape, op);
 }
 
-// Lays the operands out over rows of a common length. Returns whether two of them are overlapping parts of one slot.
+// Lays the operands out over rows of a common length. Returns whether two of them are overlapping parts of
+// one slot.
 template <class T>
-bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows, std::size_t& cols);
+bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows,
+             std::size_t& cols);
 extern template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 extern template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 
@@ -466,7 +273,8 @@ auto record_map(const char* op, const F& body, const X&... x) {
       node.stash = nullptr;
       if (results) {
         node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
-        Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
+        Kernel::template forward<Stash::store>(body, in, data, rows, cols,
+                                               static_cast<T*>(node.stash->data()));
       } else {
         Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
       }
@@ -475,7 +283,8 @@ auto record_map(const char* op, const F& body, const X&... x) {
       return std::move(out[0]);
     else
       return std::make_tuple(std::move(out[kO])...);
-  }(std::make_index_sequence<Kernel::kOutputs>{});
+  }
+  (std::make_index_sequence<Kernel::kOutputs>{});
 }
 
 }  // namespace detail
@@ -484,19 +293,22 @@ auto record_map(const char* op, const F& body, const X&... x) {
 ///
 ///     auto h = ag::map([](auto f, auto n, auto h) { return (1 - f) * h + f * tanh(n); }, f, n, h);
 ///
-/// The body is a generic lambda of the elementwise functions and operators of elementwise.hpp and plain numbers; it
-/// returns one value, or a std::tuple of several, which map returns as a tuple of Vars. It is called with SIMD lanes
-/// forward, with dual numbers backward, and with Vars for derivatives of higher order, so a variable of it cannot be
-/// assigned a value of another form (`x = x + y`): give each value a name of its own. Captures are plain values.
+/// The body is a generic lambda of the elementwise functions and operators of elementwise.hpp and plain
+/// numbers; it returns one value, or a std::tuple of several, which map returns as a tuple of Vars. It is
+/// called with SIMD lanes forward, with dual numbers backward, and with Vars for derivatives of higher order,
+/// so a variable of it cannot be assigned a value of another form (`x = x + y`): give each value a name of
+/// its own. Captures are plain values.
 ///
-/// Operands are Vars, which broadcast as in NumPy, and blocks of columns (columns, chunk), which are read in place and
-/// whose gradients are written in place. Throws Error if the shapes do not broadcast.
+/// Operands are Vars, which broadcast as in NumPy, and blocks of columns (columns, chunk), which are read in
+/// place and whose gradients are written in place. Throws Error if the shapes do not broadcast.
 template <class F, class... X>
 auto map(const F& body, const X&... x) {
   using T = typename detail::FirstTyped<X...>::type;
-  static_assert(detail::BodyTraits<F, T, std::make_index_sequence<(detail::MapArgument<X>::kOperands + ...)>>::kCallable,
-                "map: the body cannot be called with this many operands (chunk<K> counts as K), or uses a function "
-                "that is not elementwise; see elementwise.hpp");
+  static_assert(
+      detail::BodyTraits<F, T,
+                         std::make_index_sequence<(detail::MapArgument<X>::kOperands + ...)>>::kCallable,
+      "map: the body cannot be called with this many operands (chunk<K> counts as K), or uses a function "
+      "that is not elementwise; see elementwise.hpp");
   static_assert(std::is_trivially_destructible_v<F>, "map: the body may capture plain values only");
   return detail::record_map<T>("map", body, x...);
 }

@@ -20,8 +20,8 @@ namespace detail {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-// Sizes are counted in units of 64 bytes. Up to 8 units a class each; above, eight classes to the octave: at most an
-// eighth of a block is unused, and powers of two fit exactly.
+// Sizes are counted in units of 64 bytes. Up to 8 units a class each; above, eight classes to the octave: at
+// most an eighth of a block is unused, and powers of two fit exactly.
 constexpr std::size_t kSteps = 8;
 constexpr std::size_t kClasses = 64 * kSteps;
 
@@ -38,8 +38,8 @@ std::size_t bytes_of(std::size_t size_class) {
   return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kAlignment;
 }
 
-void* heap_allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
-void heap_free(void* memory) { ::operator delete(memory, std::align_val_t{kAlignment}); }
+void* heap_allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
+void heap_free(void* memory) { ::operator delete (memory, std::align_val_t{kAlignment}); }
 
 struct Pool {
   Block* free_list[kClasses] = {};

@@ -1,4 +1,5 @@
-// Blocks: reference-counted memory from a pool of the thread. A steady training step takes from the heap nothing.
+// Blocks: reference-counted memory from a pool of the thread. A steady training step takes from the heap
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,10 @@ namespace autograd {
 
 /// Bytes that autograd holds on this thread.
 struct MemoryStats {
-  std::size_t live_bytes = 0;    ///< in blocks that somebody holds
-  std::size_t pooled_bytes = 0;  ///< in free blocks, kept for the next request
-  std::size_t heap_requests = 0; ///< how often the pool had to ask the heap
-  std::size_t peak_bytes = 0;    ///< the largest live_bytes since start or reset_peak
+  std::size_t live_bytes = 0;     ///< in blocks that somebody holds
+  std::size_t pooled_bytes = 0;   ///< in free blocks, kept for the next request
+  std::size_t heap_requests = 0;  ///< how often the pool had to ask the heap
+  std::size_t peak_bytes = 0;     ///< the largest live_bytes since start or reset_peak
 };
 
 MemoryStats memory_stats();
@@ -23,8 +24,8 @@ void release_pooled_memory();
 
 namespace detail {
 
-// The header of a block; the elements follow it. The count is a plain integer while only the thread of a tape can
-// hold the block, and atomic once the block may be seen by others (see publish).
+// The header of a block; the elements follow it. The count is a plain integer while only the thread of a tape
+// can hold the block, and atomic once the block may be seen by others (see publish).
 struct alignas(64) Block {
   std::uint32_t references;
   std::uint16_t size_class;
@@ -38,8 +39,8 @@ struct alignas(64) Block {
   void* data() { return this + 1; }
 };
 
-Block* allocate_block(std::size_t bytes);  // one reference, unpublished
-void free_block(Block* block);             // no reference left
+Block* allocate_block(std::size_t bytes);                // one reference, unpublished
+void free_block(Block* block);                           // no reference left
 void make_variable(Block* block, std::size_t elements);  // gives the block an identity
 
 inline void publish(Block* block) {

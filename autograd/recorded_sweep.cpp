@@ -14,12 +14,14 @@ Var<T> RecordedSweep<T>::gradient(Place place, const Shape& shape) {
   // Pieces that lie side by side are joined; layers of those are added.
   std::vector<Piece> inside;
   for (const Piece& piece : pieces(place.slot)) {
-    const std::size_t low = std::max(begin, piece.offset), high = std::min(end, piece.offset + piece.value.size());
+    const std::size_t low = std::max(begin, piece.offset),
+                      high = std::min(end, piece.offset + piece.value.size());
     if (low >= high) continue;
     const bool whole = low == piece.offset && high == piece.offset + piece.value.size();
     inside.push_back({low, whole ? piece.value : piece.value.slice(low - piece.offset, high - piece.offset)});
   }
-  std::stable_sort(inside.begin(), inside.end(), [](const Piece& a, const Piece& b) { return a.offset < b.offset; });
+  std::stable_sort(inside.begin(), inside.end(),
+                   [](const Piece& a, const Piece& b) { return a.offset < b.offset; });
   Var<T> sum;
   while (!inside.empty()) {
     std::vector<Var<T>> layer;

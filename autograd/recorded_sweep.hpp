@@ -7,7 +7,8 @@
 
 namespace autograd::detail {
 
-// Gradients as Vars. What arrives at windows of a slot is kept in pieces and put together when it is asked for.
+// Gradients as Vars. What arrives at windows of a slot is kept in pieces and put together when it is asked
+// for.
 template <class T>
 class RecordedSweep {
  public:
@@ -16,8 +17,8 @@ class RecordedSweep {
   // The gradient that has arrived at a value, of its shape; an empty Var if none has.
   Var<T> gradient(Place place, const Shape& shape);
 
-  // Adds to the gradient of an input of this shape. A gradient of a larger shape is summed over the axes along which
-  // the input was broadcast.
+  // Adds to the gradient of an input of this shape. A gradient of a larger shape is summed over the axes
+  // along which the input was broadcast.
   void add(Place place, const Shape& shape, const Var<T>& gradient);
 
   // Runs the rules of the nodes from `from` back to, not including, `until`.

@@ -11,7 +11,8 @@ using detail::fail;
 namespace {
 
 // The shape with the axes as extents of 1, and without them.
-std::pair<Shape, Shape> reduced(const char* call, const Shape& shape, std::initializer_list<std::ptrdiff_t> axes) {
+std::pair<Shape, Shape> reduced(const char* call, const Shape& shape,
+                                std::initializer_list<std::ptrdiff_t> axes) {
   std::array<bool, Shape::kMaxRank> named{};
   for (std::ptrdiff_t axis : axes) {
     const std::size_t at = normalise_axis(axis, shape, call);
@@ -73,7 +74,8 @@ Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool ke
 template <class T>
 Var<T> logsumexp(const Var<T>& x) {
   x.use("logsumexp");
-  if (x.rank() == 0 || x.shape().back() == 0) fail("logsumexp: shape ", x.shape(), " has no entries along its last axis");
+  if (x.rank() == 0 || x.shape().back() == 0)
+    fail("logsumexp: shape ", x.shape(), " has no entries along its last axis");
   const Var<T> m = row_maximum(x);
   return m + log(sum(exp(x - m), {-1}, true));
 }
@@ -88,13 +90,13 @@ Var<T> softmax(const Var<T>& x) {
   return exp(log_softmax(x));
 }
 
-#define UNROLL_INSTANTIATE(T)                                                        \
-  template Var<T> sum(const Var<T>&);                                                \
-  template Var<T> sum(const Var<T>&, std::initializer_list<std::ptrdiff_t>, bool);   \
-  template Var<T> mean(const Var<T>&);                                               \
-  template Var<T> mean(const Var<T>&, std::initializer_list<std::ptrdiff_t>, bool);  \
-  template Var<T> logsumexp(const Var<T>&);                                          \
-  template Var<T> log_softmax(const Var<T>&);                                        \
+#define UNROLL_INSTANTIATE(T)                                                       \
+  template Var<T> sum(const Var<T>&);                                               \
+  template Var<T> sum(const Var<T>&, std::initializer_list<std::ptrdiff_t>, bool);  \
+  template Var<T> mean(const Var<T>&);                                              \
+  template Var<T> mean(const Var<T>&, std::initializer_list<std::ptrdiff_t>, bool); \
+  template Var<T> logsumexp(const Var<T>&);                                         \
+  template Var<T> log_softmax(const Var<T>&);                                       \
   template Var<T> softmax(const Var<T>&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -10,8 +10,8 @@ namespace autograd {
 /// Sum of all entries, a scalar.
 template <class T>
 Var<T> sum(const Var<T>& x);
-/// Sum over some axes (negative ones count from the end), which are dropped, or kept with extent 1. Throws Error for
-/// an axis that does not exist or is named twice.
+/// Sum over some axes (negative ones count from the end), which are dropped, or kept with extent 1. Throws
+/// Error for an axis that does not exist or is named twice.
 template <class T>
 Var<T> sum(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool keepdims = false);
 
@@ -22,8 +22,8 @@ Var<T> mean(const Var<T>& x);
 template <class T>
 Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool keepdims = false);
 
-/// log(sum_i exp x_i) over the last axis, kept with extent 1: m + log(sum_i exp(x_i - m)) with m the largest entry,
-/// which cannot overflow. Throws Error for a scalar or an empty axis.
+/// log(sum_i exp x_i) over the last axis, kept with extent 1: m + log(sum_i exp(x_i - m)) with m the largest
+/// entry, which cannot overflow. Throws Error for a scalar or an empty axis.
 template <class T>
 Var<T> logsumexp(const Var<T>& x);
 

@@ -78,7 +78,8 @@ inline Shape with_last_axis(Shape shape, std::size_t extent) {
 inline std::size_t normalise_axis(std::ptrdiff_t axis, const Shape& shape, const char* call) {
   const auto rank = static_cast<std::ptrdiff_t>(shape.rank());
   if (axis < -rank || axis >= rank)
-    detail::fail(call, ": axis ", axis, " does not exist in shape ", shape, "; axes are ", -rank, " to ", rank - 1);
+    detail::fail(call, ": axis ", axis, " does not exist in shape ", shape, "; axes are ", -rank, " to ",
+                 rank - 1);
   return static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
 }
 

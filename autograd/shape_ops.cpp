@@ -16,12 +16,14 @@ Spread spread_of(const Shape& small, const Shape& large) {
   while (first < small.rank() && small[first] == 1) ++first;
   const Shape core = small.suffix(first);
   if (core == large.suffix(large.rank() - core.rank())) return Spread::rows;  // repeated over leading axes
-  if (small.rank() == large.rank() && small.back() == 1 && small.prefix(small.rank() - 1) == large.prefix(large.rank() - 1))
+  if (small.rank() == large.rank() && small.back() == 1 &&
+      small.prefix(small.rank() - 1) == large.prefix(large.rank() - 1))
     return Spread::columns;  // repeated along the last axis
   return Spread::general;
 }
 
-// For every element of `large` in order, calls visit(index in large, index in small), where `small` broadcasts to it.
+// For every element of `large` in order, calls visit(index in large, index in small), where `small`
+// broadcasts to it.
 template <class Visit>
 void for_broadcast(const Shape& small, const Shape& large, Visit&& visit) {
   const std::size_t rank = large.rank(), missing = rank - small.rank();
@@ -62,7 +64,8 @@ void add_broadcast(const T* from, const Shape& small, T* to, const Shape& large)
   }
 }
 
-// The sum of elements. Sixteen partial sums, which the compiler keeps in SIMD registers, round less than one would.
+// The sum of elements. Sixteen partial sums, which the compiler keeps in SIMD registers, round less than one
+// would.
 template <class T>
 T sum_of(const T* from, std::size_t size) {
   constexpr std::size_t kSums = 16;
@@ -137,7 +140,8 @@ struct SumToNode : Node {
     add_broadcast(g, small, sweep.accumulator<T>(in, large.size()), large);
   }
   void record(Recorded& sweep) {
-    if (const Var<T> g = sweep.gradient(out, small); g.defined()) sweep.add(in, large, broadcast_to(g, large));
+    if (const Var<T> g = sweep.gradient(out, small); g.defined())
+      sweep.add(in, large, broadcast_to(g, large));
   }
   void release() {}
 };
@@ -253,7 +257,8 @@ void record_concat(TapeStorage* tape, const char* op, std::span<const Var<T>> pa
   auto& node = tape->emplace<ConcatNode<T>>(parts.size() * sizeof(Part));
   node.out = out;
   node.count = parts.size();
-  for (std::size_t i = 0; i < parts.size(); ++i) new (node.parts() + i) Part{parts[i].use(op), parts[i].size()};
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    new (node.parts() + i) Part{parts[i].use(op), parts[i].size()};
 }
 
 // Copies the parts behind each other into an output of `shape`.
@@ -355,7 +360,8 @@ Var<T> Columns<T>::var() const {
   const std::size_t wide = matrix.shape().back(), rows = matrix.shape().prefix(matrix.rank() - 1).size();
   Var<T> out = new_output<T>(with_last_axis(matrix.shape(), width), tape);
   T* to = const_cast<T*>(out.array().data());
-  for (std::size_t r = 0; r < rows; ++r) std::copy_n(matrix.array().data() + r * wide + first, width, to + r * width);
+  for (std::size_t r = 0; r < rows; ++r)
+    std::copy_n(matrix.array().data() + r * wide + first, width, to + r * width);
   if (tape) {
     auto& node = tape->emplace<ColumnsNode<T>>();
     node.in = in;
@@ -413,13 +419,13 @@ Var<T> transpose(const Var<T>& x) {
   return out;
 }
 
-#define UNROLL_INSTANTIATE(T)                                                 \
-  template struct Columns<T>;                                                 \
-  template Var<T> broadcast_to(const Var<T>&, const Shape&);                  \
-  template Var<T> sum_to(const Var<T>&, const Shape&);                        \
-  template Var<T> concat(std::span<const Var<T>>);                            \
-  template Var<T> stack(std::span<const Var<T>>);                             \
-  template Var<T> transpose(const Var<T>&);                                   \
+#define UNROLL_INSTANTIATE(T)                                                     \
+  template struct Columns<T>;                                                     \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);                      \
+  template Var<T> sum_to(const Var<T>&, const Shape&);                            \
+  template Var<T> concat(std::span<const Var<T>>);                                \
+  template Var<T> stack(std::span<const Var<T>>);                                 \
+  template Var<T> transpose(const Var<T>&);                                       \
   template Var<T> detail::embed_columns(const Var<T>&, std::size_t, std::size_t); \
   template Var<T> detail::write_to(const Var<T>&, Array<T>, Place);
 UNROLL_INSTANTIATE(float)

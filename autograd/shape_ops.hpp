@@ -7,7 +7,8 @@
 
 namespace autograd {
 
-/// x repeated along axes of extent 1 (and new leading axes) to `shape`, as in NumPy. Throws Error if it does not fit.
+/// x repeated along axes of extent 1 (and new leading axes) to `shape`, as in NumPy. Throws Error if it does
+/// not fit.
 template <class T>
 Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 
@@ -15,7 +16,8 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 template <class T>
 Var<T> sum_to(const Var<T>& x, const Shape& shape);
 
-/// Vars joined along axis 0; their other axes must be equal. Throws Error if they are not, or if there are none.
+/// Vars joined along axis 0; their other axes must be equal. Throws Error if they are not, or if there are
+/// none.
 template <class T>
 Var<T> concat(std::span<const Var<T>> parts);
 
@@ -29,7 +31,8 @@ Var<T> transpose(const Var<T>& x);
 
 namespace detail {
 
-// x as columns [first, first + x's) of a matrix of `width` columns that is zero elsewhere: the adjoint of columns.
+// x as columns [first, first + x's) of a matrix of `width` columns that is zero elsewhere: the adjoint of
+// columns.
 template <class T>
 Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width);
 

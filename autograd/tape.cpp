@@ -8,10 +8,6 @@
 #include "blas.hpp"
 #include "var.hpp"
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 namespace autograd {
 namespace detail {
 
@@ -23,20 +19,9 @@ namespace {
 thread_local std::vector<std::unique_ptr<TapeStorage>> idle;
 std::atomic<std::uint64_t> last_id{0};
 
-// A gradient that shrinks over many steps ends in denormal numbers, which are some hundred times slower to compute
-// with. They are flushed to zero while the sweep runs; what the caller had set comes back after it.
-class FlushDenormals {
- public:
-#if defined(__SSE2__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-#endif
-};
-
-std::size_t hash(const Block* block) { return (reinterpret_cast<std::uintptr_t>(block) >> 6) * 0x9E3779B97F4A7C15u >> 32; }
+std::size_t hash(const Block* block) {
+  return (reinterpret_cast<std::uintptr_t>(block) >> 6) * 0x9E3779B97F4A7C15u >> 32;
+}
 
 void rehash(TapeStorage& tape, std::size_t size) {
   tape.leaf_table.assign(size, 0);
@@ -66,7 +51,7 @@ SlotId TapeStorage::leaf_slot(Block* block, std::size_t element_bytes) {
 }
 
 std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_t in, std::size_t out,
-                                             bool out_by_in) {
+                                            bool out_by_in) {
   std::uint32_t& first = slots[weight.differentiable() ? weight.slot : bias.slot].deferred;
   for (std::uint32_t i = first; i; i = deferred[i - 1].next) {
     const Deferred& d = deferred[i - 1];
@@ -90,7 +75,8 @@ void TapeStorage::next_chunk(std::size_t bytes) {
   if (cursor) ++chunk;
   while (chunk < chunks.size() && chunks[chunk].size < bytes) ++chunk;
   if (chunk == chunks.size()) {
-    const std::size_t size = std::max<std::size_t>(bytes, std::size_t{64 * 1024} << std::min<std::size_t>(chunk, 6));
+    const std::size_t size =
+        std::max<std::size_t>(bytes, std::size_t{64 * 1024} << std::min<std::size_t>(chunk, 6));
     chunks.push_back({std::unique_ptr<std::byte[]>(new std::byte[size]), size});
   }
   cursor = chunks[chunk].memory.get();
@@ -125,240 +111,12 @@ void TapeStorage::reset() {
   }
 }
 
-const char* Sweep::arrived(Place place, std::size_t size) {
-  if (!place.differentiable()) return nullptr;
-  Slot& slot = tape_.slots[place.slot];
-  if (slot.gathers) flush(place.slot);
-  const std::size_t begin = place.offset, end = begin + size;
-  if (slot.low == slot.high || end <= slot.low || begin >= slot.high) return nullptr;
-  const std::size_t bytes = slot.element_bytes;
-  if (begin < slot.low) {
-    std::memset(slot.data + begin * bytes, 0, (slot.low - begin) * bytes);
-    slot.low = begin;
-  }
-  if (end > slot.high) {
-    std::memset(slot.data + slot.high * bytes, 0, (end - slot.high) * bytes);
-    slot.high = end;
-  }
-  return slot.data + begin * bytes;
-}
-
-char* Sweep::writable(Place place, std::size_t size, bool& accumulate) {
-  Slot& slot = tape_.slots[place.slot];
-  const std::size_t bytes = slot.element_bytes, begin = place.offset, end = begin + size;
-  if (!slot.gradient) {
-    slot.gradient = allocate_block(slot.size * bytes);
-    slot.data = static_cast<char*>(slot.gradient->data());
-  } else if (slot.shared) {
-    if (slot.gradient->references > 1) {
-      Block* own = allocate_block(slot.size * bytes);
-      std::memcpy(static_cast<char*>(own->data()) + slot.low * bytes, slot.data + slot.low * bytes,
-                  (slot.high - slot.low) * bytes);
-      release(slot.gradient);
-      slot.gradient = own;
-      slot.data = static_cast<char*>(own->data());
-    }
-    slot.shared = false;
-  }
-  char* data = slot.data + begin * bytes;
-  if (slot.low == slot.high) {  // the first to arrive
-    slot.low = begin;
-    slot.high = end;
-    accumulate = false;
-  } else if (begin >= slot.low && end <= slot.high) {
-    accumulate = true;
-  } else if (end <= slot.low) {  // below: close the gap, if any
-    std::memset(data + size * bytes, 0, (slot.low - end) * bytes);
-    slot.low = begin;
-    accumulate = false;
-  } else if (begin >= slot.high) {  // above
-    std::memset(slot.data + slot.high * bytes, 0, (begin - slot.high) * bytes);
-    slot.high = end;
-    accumulate = false;
-  } else {  // overlaps the edge of what is there
-    if (begin < slot.low) std::memset(data, 0, (slot.low - begin) * bytes);
-    if (end > slot.high) std::memset(slot.data + slot.high * bytes, 0, (end - slot.high) * bytes);
-    slot.low = std::min(slot.low, begin);
-    slot.high = std::max(slot.high, end);
-    accumulate = true;
-  }
-  return data;
-}
-
-bool Sweep::share(Place from, Place to, std::size_t size) {
-  Slot& target = tape_.slots[to.slot];
-  if (target.gradient || to.offset != 0 || size != target.size || target.keep) return false;
-  const Slot& source = tape_.slots[from.slot];
-  target.gradient = retain(source.gradient);
-  target.data = source.data + from.offset * source.element_bytes;
-  target.low = 0;
-  target.high = size;
-  target.shared = true;
-  return true;
-}
-
-template <class T>
-void Sweep::pass(Place from, Place to, std::size_t size) {
-  const T* g = gradient<T>(from, size);
-  if (!g || !to.differentiable() || share(from, to, size)) return;
-  const Sink<T> s = sink<T>(to, size);
-  if (!s.accumulate) {
-    std::memcpy(s.data, g, size * sizeof(T));
-    return;
-  }
-  for (std::size_t i = 0; i < size; ++i) s.data[i] += g[i];
-}
-
-template void Sweep::pass<float>(Place, Place, std::size_t);
-template void Sweep::pass<double>(Place, Place, std::size_t);
-
-namespace {
-
-// Rows that one product of a weight gradient gathers. Fewer make slow products, more leave the cache (measured).
-constexpr std::size_t kFlushRows = 128;
-
-template <class T>
-void add_product(Sweep& sweep, const Deferred& d, const T* a, const T* g, std::size_t rows) {
-  if (d.weight.differentiable()) {
-    const Sink<T> w = sweep.sink<T>(d.weight, d.in * d.out);
-    if (d.out_by_in)
-      gemm(Transpose::yes, Transpose::no, d.out, d.in, rows, g, d.out, a, d.in, T(w.accumulate), w.data, d.in);
-    else
-      gemm(Transpose::yes, Transpose::no, d.in, d.out, rows, a, d.in, g, d.out, T(w.accumulate), w.data, d.out);
-  }
-  if (d.bias.differentiable()) {
-    T* b = sweep.accumulator<T>(d.bias, d.out);
-    for (std::size_t r = 0; r < rows; ++r)
-      for (std::size_t j = 0; j < d.out; ++j) b[j] += g[r * d.out + j];
-  }
-}
-
-template <class T>
-void flush_rows(Sweep& sweep, Deferred& d) {
-  if (!d.rows) return;
-  const std::size_t rows = std::exchange(d.rows, 0);
-  add_product(sweep, d, reinterpret_cast<const T*>(d.a), reinterpret_cast<const T*>(d.g), rows);
-  if (!d.packed) {
-    release(std::exchange(d.a_block, nullptr));
-    release(std::exchange(d.g_block, nullptr));
-  }
-}
-
-// Copies the pending rows to the end of blocks of our own, before which there is room for kFlushRows in all.
-template <class T>
-void pack(Deferred& d) {
-  const auto move = [&](const char*& rows, Block*& block, std::size_t width) {
-    const std::size_t row = width * sizeof(T);
-    Block* own = allocate_block(kFlushRows * row);
-    char* at = static_cast<char*>(own->data()) + (kFlushRows - d.rows) * row;
-    if (d.rows) std::memcpy(at, rows, d.rows * row);
-    release(block);
-    block = own;
-    rows = at;
-  };
-  move(d.a, d.a_block, d.in);
-  move(d.g, d.g_block, d.out);
-  d.packed = true;
-}
-
-}  // namespace
-
-template <class T>
-void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
-  Deferred& d = tape_.deferred[index - 1];
-  const T* g = gradient<T>(g_place, rows * d.out);
-  if (!g || !rows) return;
-  d.flush = flush_rows<T>;
-  if (rows >= kFlushRows) return add_product(*this, d, a, g, rows);
-  const std::size_t a_bytes = rows * d.in * sizeof(T), g_bytes = rows * d.out * sizeof(T);
-  const char *a_at = reinterpret_cast<const char*>(a), *g_at = reinterpret_cast<const char*>(g);
-  if (d.rows + rows > kFlushRows) flush_rows<T>(*this, d);
-  if (d.packed && d.rows == 0) {  // start again at the end of the packing blocks
-    d.a = static_cast<char*>(d.a_block->data()) + kFlushRows * d.in * sizeof(T);
-    d.g = static_cast<char*>(d.g_block->data()) + kFlushRows * d.out * sizeof(T);
-  }
-  if (!d.packed) {
-    if (d.rows == 0) {
-      d.a = a_at;
-      d.g = g_at;
-      d.a_block = retain(a_block);
-      d.g_block = retain(slot(g_place.slot).gradient);
-      d.rows = rows;
-      return;
-    }
-    if (d.a_block == a_block && d.g_block == slot(g_place.slot).gradient && a_at + a_bytes == d.a &&
-        g_at + g_bytes == d.g) {  // the rows before the pending ones: nothing to copy
-      d.a = a_at;
-      d.g = g_at;
-      d.rows += rows;
-      return;
-    }
-    pack<T>(d);
-  }
-  d.a -= a_bytes;
-  d.g -= g_bytes;
-  std::memcpy(const_cast<char*>(d.a), a_at, a_bytes);
-  std::memcpy(const_cast<char*>(d.g), g_at, g_bytes);
-  d.rows += rows;
-}
-
-template void Sweep::product<float>(std::uint32_t, const float*, Block*, Place, std::size_t);
-template void Sweep::product<double>(std::uint32_t, const double*, Block*, Place, std::size_t);
-
-void Sweep::flush(SlotId id) {
-  for (Deferred& d : tape_.deferred)
-    if (d.rows && (d.weight.slot == id || d.bias.slot == id)) d.flush(*this, d);
-}
-
-namespace {
-
-void drop_gradient(Slot& slot) {
-  release(std::exchange(slot.gradient, nullptr));
-  slot.low = slot.high = 0;
-  slot.shared = false;
-}
-
-}  // namespace
-
-void clear_gradients(TapeStorage& tape) {
-  for (Slot& slot : tape.slots) drop_gradient(slot);
-}
-
-void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
-  [[maybe_unused]] const FlushDenormals flush_denormals;
-  tape.consumed = consume;
-  Sweep sweep(tape);
-  for (const Seed& seed : seeds) {
-    const auto start = [&]<class T>(T) {
-      T* data = sweep.accumulator<T>(seed.place, seed.size);
-      for (std::size_t i = 0; i < seed.size; ++i) data[i] += seed.data ? static_cast<const T*>(seed.data)[i] : T(1);
-    };
-    tape.slots[seed.place.slot].element_bytes == sizeof(float) ? start(float{}) : start(double{});
-  }
-  std::size_t end = tape.slots.size();
-  for (Node* node = tape.last; node; node = node->previous) {
-    node->type->backward(*node, sweep);
-    if (consume) node->type->release(*node);
-    for (; end > node->first_slot; --end) {
-      if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
-    }
-  }
-  if (consume) tape.last = nullptr;
-  // What nobody has asked for yet: the deferred products of variables.
-  for (Deferred& d : tape.deferred) {
-    if (d.rows) d.flush(sweep, d);
-    release(std::exchange(d.a_block, nullptr));
-    release(std::exchange(d.g_block, nullptr));
-    d.packed = false;
-    d.rows = 0;
-  }
-}
-
 void check_versions(const TapeStorage& tape, const char* call) {
   for (const Leaf& leaf : tape.leaves)
     if (leaf.block->version != leaf.version)
       fail(call, ": a variable of ", tape.slots[leaf.slot].size,
-           " elements was updated after this tape recorded its value, so its gradient would mix old and new values; "
+           " elements was updated after this tape recorded its value, so its gradient would mix old and new "
+           "values; "
            "run backward before the update, or record again after it");
 }
 
@@ -396,10 +154,13 @@ Gradients Tape::backward(const Var<T>& loss, BackwardOptions options) {
   using detail::fail;
   if (!loss.defined()) fail("backward: the loss is an empty Var; assign it a value first");
   if (loss.size() != 1)
-    fail("backward: the loss has shape ", loss.shape(), "; reduce it to a scalar, for example with mean or sum");
+    fail("backward: the loss has shape ", loss.shape(),
+         "; reduce it to a scalar, for example with mean or sum");
   if (storage_->consumed)
-    fail("backward: this tape was consumed by an earlier backward; record again on a new Tape, or keep it with "
-         "backward(loss, {.keep_tape = true})");
+    fail(
+        "backward: this tape was consumed by an earlier backward; record again on a new Tape, or keep it "
+        "with "
+        "backward(loss, {.keep_tape = true})");
   if (loss.tape_id() != storage_->id)
     fail("backward: the loss was not recorded on this tape; ",
          loss.tape_id() ? "call backward on the tape that was active when it was computed"
@@ -455,7 +216,8 @@ namespace {
 
 // Calls f(T*, size) on the elements of a gradient.
 void visit_elements(char* data, std::size_t size, std::size_t element_bytes, auto&& f) {
-  element_bytes == sizeof(float) ? f(reinterpret_cast<float*>(data), size) : f(reinterpret_cast<double*>(data), size);
+  element_bytes == sizeof(float) ? f(reinterpret_cast<float*>(data), size)
+                                 : f(reinterpret_cast<double*>(data), size);
 }
 
 }  // namespace
@@ -488,8 +250,10 @@ Array<T> Gradients::array(const Var<T>& variable) const {
     detail::fail("Gradients: the ", block && block->variable_id ? "variable" : "constant", " of shape ",
                  variable.shape(), " took no part in the loss; ask contains() first",
                  block && block->variable_id ? "" : ", and make what needs a gradient with variable()");
-  const std::size_t offset = variable.array().data() - static_cast<const T*>(const_cast<detail::Block*>(block)->data());
-  return {detail::BlockRef(detail::retain(entry->gradient)), reinterpret_cast<T*>(entry->data) + offset, variable.shape()};
+  const std::size_t offset =
+      variable.array().data() - static_cast<const T*>(const_cast<detail::Block*>(block)->data());
+  return {detail::BlockRef(detail::retain(entry->gradient)), reinterpret_cast<T*>(entry->data) + offset,
+          variable.shape()};
 }
 
 template Array<float> Gradients::array(const Var<float>&) const;

@@ -1,8 +1,8 @@
 // The tape: a flat list of nodes in an arena, the gradient slots, and the reverse sweep over both.
 //
-// A node knows its rule; the sweep knows no node by name. Every differentiable value has a slot, and a Var names a
-// window of one: (slot, offset). Slices along axis 0 and reshapes are windows of the same slot, so that they cost
-// neither a node nor a copy, and their gradients are windows of one gradient array.
+// A node knows its rule; the sweep knows no node by name. Every differentiable value has a slot, and a Var
+// names a window of one: (slot, offset). Slices along axis 0 and reshapes are windows of the same slot, so
+// that they cost neither a node nor a copy, and their gradients are windows of one gradient array.
 #pragma once
 
 #include <cstdint>
@@ -54,21 +54,19 @@ struct Node {
 template <class N>
 inline constexpr NodeType node_type{
     N::kName, [](Node& node, Sweep& sweep) { static_cast<N&>(node).backward(sweep); },
-    [](Node& node, void* sweep) {
-      static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep));
-    },
+    [](Node& node, void* sweep) { static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep)); },
     [](Node& node) { static_cast<N&>(node).release(); }, sizeof(typename N::value_type)};
 
 struct Slot {
   Block* gradient = nullptr;
-  char* data = nullptr;          // of element 0
-  std::size_t size = 0;          // elements
-  std::size_t low = 0, high = 0; // elements [low, high) hold a gradient
-  std::uint32_t deferred = 0;    // 1 + index of the latest deferred product with this weight, or 0
-  bool gathers = false;          // deferred products end here
+  char* data = nullptr;           // of element 0
+  std::size_t size = 0;           // elements
+  std::size_t low = 0, high = 0;  // elements [low, high) hold a gradient
+  std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
+  bool gathers = false;           // deferred products end here
   std::uint8_t element_bytes = 0;
-  bool keep = false;             // asked for by the caller: survives its node
-  bool shared = false;           // memory that another slot sees: copied before it is written
+  bool keep = false;    // asked for by the caller: survives its node
+  bool shared = false;  // memory that another slot sees: copied before it is written
 };
 
 // A variable that the tape has met.
@@ -78,8 +76,8 @@ struct Leaf {
   SlotId slot;
 };
 
-// The gradient of a weight matrix, sum_t G_t^T A_t (out x in) or its transpose, and of a bias, the column sums of
-// G_t. Rows are gathered until one product is worth its call.
+// The gradient of a weight matrix, sum_t G_t^T A_t (out x in) or its transpose, and of a bias, the column
+// sums of G_t. Rows are gathered until one product is worth its call.
 struct Deferred {
   Place weight, bias;
   std::size_t in, out;
@@ -147,8 +145,9 @@ struct TapeStorage {
   void reset();
 };
 
-// Where the next output of an op is to be written, if it is the `at`-th output that the thread makes: a window of a
-// slot and of its memory. This is how unrolling gets the state of every step into one array without a copy.
+// Where the next output of an op is to be written, if it is the `at`-th output that the thread makes: a
+// window of a slot and of its memory. This is how unrolling gets the state of every step into one array
+// without a copy.
 struct Destination {
   std::uint64_t at = 0;
   Block* block = nullptr;
@@ -229,8 +228,9 @@ class Sweep {
   template <class T>
   void pass(Place from, Place to, std::size_t size);
 
-  // Adds G^T A (or its transpose, and the column sums of G) to a weight's (and a bias') gradient, sooner or later. The memory of A is
-  // that of a value, the memory of G that of the slot `g_place`, and both are final.
+  // Adds G^T A (or its transpose, and the column sums of G) to a weight's (and a bias') gradient, sooner or
+  // later. The memory of A is that of a value, the memory of G that of the slot `g_place`, and both are
+  // final.
   template <class T>
   void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows);
 
@@ -257,8 +257,8 @@ struct Seed {
   const void* data;
 };
 
-// Runs the rules backwards from the seeds. With `consume`, every node gives back what it holds as soon as its rule
-// has run, and the tape is at its end.
+// Runs the rules backwards from the seeds. With `consume`, every node gives back what it holds as soon as its
+// rule has run, and the tape is at its end.
 void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume);
 
 // Drops the gradients that a sweep has left in kept slots.
@@ -272,11 +272,13 @@ bool tape_is_alive(std::uint64_t id);
 
 }  // namespace detail
 
-/// The gradients of all variables that took part in a loss: what `Tape::backward` returns and optimisers take.
+/// The gradients of all variables that took part in a loss: what `Tape::backward` returns and optimisers
+/// take.
 class Gradients {
  public:
   Gradients() = default;
-  Gradients(Gradients&& other) noexcept : entries_(std::exchange(other.entries_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+  Gradients(Gradients&& other) noexcept
+      : entries_(std::exchange(other.entries_, nullptr)), count_(std::exchange(other.count_, 0)) {}
   Gradients& operator=(Gradients&& other) noexcept {
     std::swap(entries_, other.entries_);
     std::swap(count_, other.count_);
@@ -294,7 +296,8 @@ class Gradients {
     return find(variable.array().block());
   }
 
-  /// The gradient of a variable, of its shape, as an xtensor expression. Throws Error if it took no part in the loss.
+  /// The gradient of a variable, of its shape, as an xtensor expression. Throws Error if it took no part in
+  /// the loss.
   template <class T>
   ArrayView<T> operator[](const Var<T>& variable) const {
     return array(variable).view();
@@ -332,9 +335,9 @@ struct BackwardOptions {
 
 /// Records every op on differentiable values while it is alive, and runs backpropagation.
 ///
-/// Recording starts with the constructor and ends with the scope; without a tape nothing is recorded, so inference
-/// needs no guard. Tapes nest (the innermost records) and belong to the thread that made them. Memory is kept by the
-/// thread and reused by its next tape.
+/// Recording starts with the constructor and ends with the scope; without a tape nothing is recorded, so
+/// inference needs no guard. Tapes nest (the innermost records) and belong to the thread that made them.
+/// Memory is kept by the thread and reused by its next tape.
 class Tape {
  public:
   Tape();
@@ -344,9 +347,9 @@ class Tape {
 
   /// Gradients of a scalar loss with respect to every variable that took part in it, by one reverse sweep.
   ///
-  /// The tape is consumed: its values are released as the sweep passes, it records no more, and a second backward
-  /// throws Error (unless `keep_tape`). Also throws if the loss is not a scalar, was not recorded on this tape, or if
-  /// a variable was updated between recording and backward.
+  /// The tape is consumed: its values are released as the sweep passes, it records no more, and a second
+  /// backward throws Error (unless `keep_tape`). Also throws if the loss is not a scalar, was not recorded on
+  /// this tape, or if a variable was updated between recording and backward.
   template <class T>
   Gradients backward(const Var<T>& loss, BackwardOptions options = {});
 

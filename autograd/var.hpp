@@ -9,9 +9,10 @@ namespace autograd {
 
 /// A value, and where its gradient will live.
 ///
-/// A Var is a constant (made from numbers or an xtensor expression, or by detach), a variable (made by variable():
-/// what gradients are taken with respect to, such as a parameter), or the result of an op that a Tape recorded.
-/// Values are immutable, but for a variable's, which assign() and update() change in place for all who share it.
+/// A Var is a constant (made from numbers or an xtensor expression, or by detach), a variable (made by
+/// variable(): what gradients are taken with respect to, such as a parameter), or the result of an op that a
+/// Tape recorded. Values are immutable, but for a variable's, which assign() and update() change in place for
+/// all who share it.
 template <class T = float>
 class Var {
  public:
@@ -22,8 +23,8 @@ class Var {
 
   /// A scalar constant.
   template <class Number>
-    requires std::is_arithmetic_v<Number>
-  Var(Number number) : array_(Shape{}, static_cast<T>(number)) {}  // NOLINT(google-explicit-constructor)
+  requires std::is_arithmetic_v<Number> Var(Number number)
+      : array_(Shape{}, static_cast<T>(number)) {}  // NOLINT(google-explicit-constructor)
 
   /// A constant with the elements of any xtensor expression.
   template <XtensorExpression E>
@@ -32,10 +33,7 @@ class Var {
   /// A constant that shares the array's elements.
   Var(Array<T> array) : array_(std::move(array)) {}  // NOLINT(google-explicit-constructor)
 
-  Var(const Var& other)
-      : array_(other.array_), place_(other.place_), tape_(other.tape_) {
-    other.share();
-  }
+  Var(const Var& other) : array_(other.array_), place_(other.place_), tape_(other.tape_) { other.share(); }
   Var& operator=(const Var& other) { return *this = Var(other); }
   Var(Var&&) noexcept = default;
   Var& operator=(Var&&) noexcept = default;
@@ -47,7 +45,8 @@ class Var {
   std::size_t size() const { return array_.size(); }
   std::size_t rank() const { return array_.rank(); }
 
-  /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape ended.
+  /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape
+  /// ended.
   ArrayView<T> value() const { return array().view(); }
   /// The elements, as an Array.
   const Array<T>& array() const {
@@ -70,14 +69,16 @@ class Var {
   /// Whether this is a variable, that is, a leaf of every tape.
   bool is_variable() const { return place_.slot == detail::kVariable; }
 
-  /// Replaces a variable's elements by those of an xtensor expression of the same shape, for all who share it.
+  /// Replaces a variable's elements by those of an xtensor expression of the same shape, for all who share
+  /// it.
   template <XtensorExpression E>
   void assign(const E& expression) {
-    update([&](auto&& elements) { xt::noalias(elements) = expression; }, Shape(expression.shape().begin(), expression.shape().end()));
+    update([&](auto&& elements) { xt::noalias(elements) = expression; },
+           Shape(expression.shape().begin(), expression.shape().end()));
   }
 
-  /// Changes a variable's elements in place: `change` gets them as an xtensor container of fixed shape. A tape that
-  /// recorded the old value refuses to run backward afterwards.
+  /// Changes a variable's elements in place: `change` gets them as an xtensor container of fixed shape. A
+  /// tape that recorded the old value refuses to run backward afterwards.
   template <class Change>
   void update(Change&& change) {
     update(std::forward<Change>(change), shape());
@@ -91,7 +92,8 @@ class Var {
     ++array_.block()->version;
   }
 
-  /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes differ.
+  /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes
+  /// differ.
   Var reshape(const Shape& shape) const { return window(array_.reshape(shape)); }
 
   /// Entries [begin, end) of axis 0; a window, no node. Throws Error if they do not exist.
@@ -100,7 +102,8 @@ class Var {
   /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
   Var operator[](std::size_t index) const { return window(array_[index]); }
 
-  // --- for ops -------------------------------------------------------------------------------------------------
+  // --- for ops
+  // -------------------------------------------------------------------------------------------------
 
   /// A result that lives at `place` of the recording tape.
   static Var recorded(Array<T> array, detail::Place place, std::uint64_t tape) {
@@ -110,8 +113,8 @@ class Var {
     return result;
   }
 
-  /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant, or if
-  /// nothing records). Throws Error if it is empty or belongs to another tape.
+  /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant,
+  /// or if nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
     share();
     if (place_.slot == detail::kConstant && defined()) return {};
@@ -135,8 +138,8 @@ class Var {
   template <class U>
   friend Var<U> variable(Array<U> array);
 
-  // Others may see the elements from here on. (A write only where it changes something: variables, which threads
-  // share, are never fresh.)
+  // Others may see the elements from here on. (A write only where it changes something: variables, which
+  // threads share, are never fresh.)
   void share() const {
     if (fresh_) fresh_ = false;
   }
@@ -151,7 +154,8 @@ class Var {
 
   void need_variable() const {
     if (!is_variable())
-      detail::fail("update: this Var of shape ", shape(), " is not a variable, and other values never change; make it "
+      detail::fail("update: this Var of shape ", shape(),
+                   " is not a variable, and other values never change; make it "
                    "with variable()");
   }
 
@@ -188,17 +192,19 @@ detail::Place Var<T>::resolve(const char* op) const {
   }
   if (tape_ == tape->id) return place_;
   fail(op, ": an operand of shape ", shape(),
-       tape_is_alive(tape_) ? " was recorded on another tape than the one that records now (tapes nest, the innermost "
-                              "records), so its gradient would be lost; detach() it, or use it while its tape records"
-                            : " was recorded on a tape that has ended, so its gradient would be lost; detach() it "
-                              "where it leaves the tape (for a state that is carried on: state = state.detach())");
+       tape_is_alive(tape_)
+           ? " was recorded on another tape than the one that records now (tapes nest, the innermost "
+             "records), so its gradient would be lost; detach() it, or use it while its tape records"
+           : " was recorded on a tape that has ended, so its gradient would be lost; detach() it "
+             "where it leaves the tape (for a state that is carried on: state = state.detach())");
 }
 
-/// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own (copies
-/// them if others hold the array).
+/// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own
+/// (copies them if others hold the array).
 template <class T>
 Var<T> variable(Array<T> array) {
-  if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data())) array = array.copy();
+  if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data()))
+    array = array.copy();
   detail::make_variable(array.block(), array.size());
   Var<T> result(std::move(array));
   result.place_.slot = detail::kVariable;
@@ -209,14 +215,14 @@ Var<T> variable(Array<T> array) {
 template <XtensorExpression E>
 auto variable(const E& expression) {
   using T = typename E::value_type;
-  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
-                "variable(): the elements must be float or double; convert with xt::cast or call variable<float>(...)");
+  static_assert(
+      std::is_same_v<T, float> || std::is_same_v<T, double>,
+      "variable(): the elements must be float or double; convert with xt::cast or call variable<float>(...)");
   return variable(Array<T>(expression));
 }
 /// The same, converted to T.
 template <class T, XtensorExpression E>
-  requires(!std::is_same_v<T, E>)
-Var<T> variable(const E& expression) {
+requires(!std::is_same_v<T, E>) Var<T> variable(const E& expression) {
   return variable(Array<T>(expression));
 }
 
@@ -235,7 +241,8 @@ struct IsVar<Var<T>> : std::true_type {};
 template <class X>
 concept VarType = IsVar<std::remove_cvref_t<X>>::value;
 
-// A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is meant.
+// A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is
+// meant.
 template <class T>
 Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   Destination& to = context.destination;
@@ -254,13 +261,14 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
 }
 
-// The reference that a node holds to an operand's memory. The tape holds the variables that it has met, so a node
-// needs none of its own to them; counting theirs, which other threads may do too, would be slow.
+// The reference that a node holds to an operand's memory. The tape holds the variables that it has met, so a
+// node needs none of its own to them; counting theirs, which other threads may do too, would be slow.
 inline Block* hold(Block* block, Place place) {
   return block->variable_id && place.differentiable() ? nullptr : retain(block);
 }
 
-// What a node keeps of an operand: its elements and its place. Nodes have no destructors; release() gives it back.
+// What a node keeps of an operand: its elements and its place. Nodes have no destructors; release() gives it
+// back.
 template <class T>
 struct Saved {
   Block* held = nullptr;

@@ -15,16 +15,20 @@ struct CellOptions {
   bool bias = true;  ///< with b_ih and b_hh
 };
 
-/// The weights that the built-in cells share, under PyTorch's names: the gates' blocks of rows below each other,
-/// weight_ih (G H, I), weight_hh (G H, H), bias_ih and bias_hh (G H). All start uniform in +-1/sqrt(H).
+/// The weights that the built-in cells share, under PyTorch's names: the gates' blocks of rows below each
+/// other, weight_ih (G H, I), weight_hh (G H, H), bias_ih and bias_hh (G H). All start uniform in
+/// +-1/sqrt(H).
 template <class T, std::size_t kGates>
 struct GateWeights {
   std::size_t hidden_size;
   ag::Var<T> weight_ih, weight_hh, bias_ih, bias_hh;
 
-  GateWeights(std::size_t in, std::size_t hidden, Rng& rng, const CellOptions& options) : hidden_size(hidden) {
+  GateWeights(std::size_t in, std::size_t hidden, Rng& rng, const CellOptions& options)
+      : hidden_size(hidden) {
     const double bound = 1 / std::sqrt(static_cast<double>(hidden));
-    const auto make = [&](const ag::Shape& shape) { return ag::variable(init::uniform<T>(shape, -bound, bound, rng)); };
+    const auto make = [&](const ag::Shape& shape) {
+      return ag::variable(init::uniform<T>(shape, -bound, bound, rng));
+    };
     weight_ih = make({kGates * hidden, in});
     weight_hh = make({kGates * hidden, hidden});
     if (!options.bias) return;
@@ -54,7 +58,8 @@ struct RNNCell : GateWeights<T, 1> {
   using State = ag::Var<T>;  ///< h (B, H)
   Activation activation;
 
-  RNNCell(std::size_t in, std::size_t hidden, Rng& rng, Activation act = Activation::tanh, CellOptions options = {})
+  RNNCell(std::size_t in, std::size_t hidden, Rng& rng, Activation act = Activation::tanh,
+          CellOptions options = {})
       : GateWeights<T, 1>(in, hidden, rng, options), activation(act) {}
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
@@ -79,7 +84,8 @@ struct RNNCell : GateWeights<T, 1> {
   }
 };
 
-/// Long short-term memory (Hochreiter and Schmidhuber 1997, with Gers' forget gate, 2000), as PyTorch's LSTMCell:
+/// Long short-term memory (Hochreiter and Schmidhuber 1997, with Gers' forget gate, 2000), as PyTorch's
+/// LSTMCell:
 ///
 ///     i = sigmoid(W_ii x + b_ii + W_hi h + b_hi)
 ///     f = sigmoid(W_if x + b_if + W_hf h + b_hf)
@@ -137,7 +143,8 @@ struct GRUCell : GateWeights<T, 3> {
 
   /// W_i. x + b_i. for all time steps at once.
   ag::Var<T> project(const ag::Var<T>& x) const {
-    return this->bias_ih.defined() ? ag::linear(x, this->weight_ih, this->bias_ih) : ag::linear(x, this->weight_ih);
+    return this->bias_ih.defined() ? ag::linear(x, this->weight_ih, this->bias_ih)
+                                   : ag::linear(x, this->weight_ih);
   }
 
   State step(const ag::Var<T>& projected, const State& h) const {

@@ -64,11 +64,11 @@ Array<T> orthogonal(const Shape& shape, Rng& rng, double gain) {
   return result;
 }
 
-#define UNROLL_INSTANTIATE(T)                                        \
-  template Array<T> uniform(const Shape&, double, double, Rng&);     \
-  template Array<T> normal(const Shape&, double, double, Rng&);      \
-  template Array<T> xavier_uniform(const Shape&, Rng&, double);      \
-  template Array<T> xavier_normal(const Shape&, Rng&, double);       \
+#define UNROLL_INSTANTIATE(T)                                    \
+  template Array<T> uniform(const Shape&, double, double, Rng&); \
+  template Array<T> normal(const Shape&, double, double, Rng&);  \
+  template Array<T> xavier_uniform(const Shape&, Rng&, double);  \
+  template Array<T> xavier_normal(const Shape&, Rng&, double);   \
   template Array<T> orthogonal(const Shape&, Rng&, double);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -14,17 +14,18 @@ autograd::Array<T> uniform(const autograd::Shape& shape, double low, double high
 template <class T = float>
 autograd::Array<T> normal(const autograd::Shape& shape, double mean, double deviation, Rng& rng);
 
-/// Xavier (Glorot and Bengio 2010): uniform in +-gain sqrt(6 / (fan_in + fan_out)) for a weight (fan_out, fan_in).
-/// Throws Error if the shape is no matrix.
+/// Xavier (Glorot and Bengio 2010): uniform in +-gain sqrt(6 / (fan_in + fan_out)) for a weight (fan_out,
+/// fan_in). Throws Error if the shape is no matrix.
 template <class T = float>
 autograd::Array<T> xavier_uniform(const autograd::Shape& shape, Rng& rng, double gain = 1);
 
-/// Xavier with normal values of deviation gain sqrt(2 / (fan_in + fan_out)). Throws Error if the shape is no matrix.
+/// Xavier with normal values of deviation gain sqrt(2 / (fan_in + fan_out)). Throws Error if the shape is no
+/// matrix.
 template <class T = float>
 autograd::Array<T> xavier_normal(const autograd::Shape& shape, Rng& rng, double gain = 1);
 
-/// gain times a matrix with orthonormal rows or columns, whichever are fewer, uniformly distributed (Saxe et al. 2014;
-/// from the QR decomposition of normal values). Throws Error if the shape is no matrix.
+/// gain times a matrix with orthonormal rows or columns, whichever are fewer, uniformly distributed (Saxe et
+/// al. 2014; from the QR decomposition of normal values). Throws Error if the shape is no matrix.
 template <class T = float>
 autograd::Array<T> orthogonal(const autograd::Shape& shape, Rng& rng, double gain = 1);
 

@@ -26,8 +26,8 @@ Var<T> cross_entropy(const Var<T>& logits, const autograd::Indices& labels) {
          "; there must be one label for each row of the last axis");
   for (std::size_t i = 0; i < labels.values().size(); ++i)
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::int64_t>(logits.shape().back()))
-      fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ", logits.shape().back(),
-           " classes of logits of shape ", logits.shape());
+      fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ",
+           logits.shape().back(), " classes of logits of shape ", logits.shape());
   return mean(logsumexp(logits).reshape(labels.shape()) - pick(logits, labels));
 }
 

@@ -6,8 +6,8 @@
 
 namespace nn {
 
-/// Mean squared error, mean((prediction - target)^2) over all entries. Throws Error if the shapes differ (nothing is
-/// broadcast) or are empty.
+/// Mean squared error, mean((prediction - target)^2) over all entries. Throws Error if the shapes differ
+/// (nothing is broadcast) or are empty.
 template <class T>
 autograd::Var<T> mse(const autograd::Var<T>& prediction, const autograd::Var<T>& target);
 

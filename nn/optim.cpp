@@ -16,7 +16,8 @@ double clip_grad_norm(Gradients& gradients, double max_norm) {
   if (!(max_norm > 0)) fail("clip_grad_norm: max_norm is ", max_norm, "; it must be positive");
   const double norm = gradients.norm();
   if (!std::isfinite(norm))
-    fail("clip_grad_norm: the norm of the gradients is ", norm, "; lower the learning rate or look for the first loss "
+    fail("clip_grad_norm: the norm of the gradients is ", norm,
+         "; lower the learning rate or look for the first loss "
          "that is not finite");
   const double factor = max_norm / (norm + 1e-6);
   if (factor < 1) gradients.scale(factor);
@@ -34,7 +35,8 @@ void need_variables(const char* optimiser, const std::vector<Var<T>>& parameters
   if (parameters.empty()) fail(optimiser, ": there are no parameters to learn");
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].is_variable())
-      fail(optimiser, ": parameter ", i, " of shape ", parameters[i].shape(), " is not a variable; make it with "
+      fail(optimiser, ": parameter ", i, " of shape ", parameters[i].shape(),
+           " is not a variable; make it with "
            "autograd::variable()");
 }
 
@@ -54,21 +56,24 @@ bool all_finite(const T* x, std::size_t count) {
   return !bad;
 }
 
-// Calls update(i, parameter's elements, gradient's elements, count) for every parameter that has a gradient, after
-// all of them have been looked at.
+// Calls update(i, parameter's elements, gradient's elements, count) for every parameter that has a gradient,
+// after all of them have been looked at.
 template <class T, class Update>
-void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Gradients& gradients, Update&& update) {
+void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Gradients& gradients,
+              Update&& update) {
   bool any = false;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients.contains(parameters[i])) continue;
     any = true;
     const Array<T> g = gradients.array(parameters[i]);
     if (!all_finite(g.data(), g.size()))
-      fail(optimiser, ": the gradient of parameter ", i, " of shape ", parameters[i].shape(), " is not finite; lower the "
+      fail(optimiser, ": the gradient of parameter ", i, " of shape ", parameters[i].shape(),
+           " is not finite; lower the "
            "learning rate, clip the gradients, or look for the first loss that is not finite");
   }
   if (!any)
-    fail(optimiser, ": none of the ", parameters.size(), " parameters took part in the loss; was it computed from this "
+    fail(optimiser, ": none of the ", parameters.size(),
+         " parameters took part in the loss; was it computed from this "
          "model?");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients.contains(parameters[i])) continue;
@@ -107,7 +112,10 @@ void SGD<T>::step(const Gradients& gradients) {
 
 template <class T>
 Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
-    : options(o), parameters_(std::move(parameters)), m_(zeros_like(parameters_)), v_(zeros_like(parameters_)),
+    : options(o),
+      parameters_(std::move(parameters)),
+      m_(zeros_like(parameters_)),
+      v_(zeros_like(parameters_)),
       steps_(parameters_.size()) {
   need_variables("Adam", parameters_);
   need(o.lr >= 0, "Adam", "lr", o.lr, "at least 0");
@@ -115,7 +123,8 @@ Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
   need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2", o.beta2, "in [0, 1)");
   need(o.eps >= 0, "Adam", "eps", o.eps, "at least 0");
   need(o.weight_decay >= 0, "Adam", "weight_decay", o.weight_decay, "at least 0");
-  need(o.decoupled_weight_decay >= 0, "Adam", "decoupled_weight_decay", o.decoupled_weight_decay, "at least 0");
+  need(o.decoupled_weight_decay >= 0, "Adam", "decoupled_weight_decay", o.decoupled_weight_decay,
+       "at least 0");
 }
 
 template <class T>

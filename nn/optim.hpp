@@ -10,8 +10,8 @@
 namespace nn {
 
 /// Scales all gradients in place so that their norm, taken as one vector, is at most `max_norm`: by
-/// min(1, max_norm / (norm + 1e-6)). Gives the norm from before. Throws Error if max_norm is not positive, or if the
-/// norm is not finite (nothing is changed then).
+/// min(1, max_norm / (norm + 1e-6)). Gives the norm from before. Throws Error if max_norm is not positive, or
+/// if the norm is not finite (nothing is changed then).
 double clip_grad_norm(autograd::Gradients& gradients, double max_norm);
 
 /// Stochastic gradient descent with momentum, as PyTorch's SGD:
@@ -28,13 +28,13 @@ class SGD {
     double weight_decay = 0;
   };
 
-  /// Learns these variables. Throws Error if there are none, if one of them is not a variable, or for options that
-  /// make no sense.
+  /// Learns these variables. Throws Error if there are none, if one of them is not a variable, or for options
+  /// that make no sense.
   SGD(std::vector<autograd::Var<T>> parameters, Options options);
   explicit SGD(std::vector<autograd::Var<T>> parameters) : SGD(std::move(parameters), Options{}) {}
 
-  /// One step. A parameter that took no part in the loss stays as it is. Throws Error if none took part, or if a
-  /// gradient is not finite (nothing is changed then).
+  /// One step. A parameter that took no part in the loss stays as it is. Throws Error if none took part, or
+  /// if a gradient is not finite (nothing is changed then).
   void step(const autograd::Gradients& gradients);
 
   Options options;  ///< may be changed between steps, such as the learning rate by a schedule
@@ -44,7 +44,8 @@ class SGD {
   std::vector<autograd::Array<T>> velocity_;
 };
 
-/// Adam (Kingma and Ba 2015), as PyTorch's Adam; with decoupled_weight_decay AdamW (Loshchilov and Hutter 2019):
+/// Adam (Kingma and Ba 2015), as PyTorch's Adam; with decoupled_weight_decay AdamW (Loshchilov and Hutter
+/// 2019):
 ///
 ///     w = w - lr decoupled_weight_decay w
 ///     g = gradient + weight_decay w

@@ -1,14 +1,15 @@
 // Parameters: how a module names the variables that it learns.
 //
-// A module is a plain struct. Its parameters are fields of type autograd::Var (made by variable()), or modules, or
-// vectors of those, and it names them once:
+// A module is a plain struct. Its parameters are fields of type autograd::Var (made by variable()), or
+// modules, or vectors of those, and it names them once:
 //
 //     auto fields(auto&& visit) { visit("xf", xf); visit("hf", hf); }
 //
-// Names join to paths, "hf.weight". A field that is an empty Var (a bias that was switched off) is passed over.
+// Names join to paths, "hf.weight". A field that is an empty Var (a bias that was switched off) is passed
+// over.
 //
-// A Var is a handle: a copy of a module shares its parameters with the original, and an optimiser, which holds
-// handles, moves both. clone() makes a module with parameters of its own.
+// A Var is a handle: a copy of a module shares its parameters with the original, and an optimiser, which
+// holds handles, moves both. clone() makes a module with parameters of its own.
 #pragma once
 
 #include <concepts>
@@ -37,7 +38,9 @@ struct AnyVisitor {
 
 /// A struct that names its parameters with `fields(visit)`.
 template <class M>
-concept Module = requires(std::remove_const_t<M>& module) { module.fields(detail::AnyVisitor{}); };
+concept Module = requires(std::remove_const_t<M>& module) {
+  module.fields(detail::AnyVisitor{});
+};
 
 namespace detail {
 
@@ -57,17 +60,20 @@ void walk(const std::string& path, Field& field, Visit& visit) {
   if constexpr (VarType<F>) {
     if (!field.defined()) return;
     if (!field.is_variable())
-      fail("parameters: ", path, " of shape ", field.shape(), " is not a variable, so it cannot be learned; make it "
+      fail("parameters: ", path, " of shape ", field.shape(),
+           " is not a variable, so it cannot be learned; make it "
            "with autograd::variable()");
     visit(path, field);
   } else if constexpr (IsVector<F>::value) {
     std::size_t index = 0;
     for (auto& each : field) walk(join(path, std::to_string(index++)), each, visit);
   } else {
-    static_assert(Module<F>, "a field of a module must be an autograd::Var, a module (with fields(visit)), or a "
-                             "vector of those");
+    static_assert(Module<F>,
+                  "a field of a module must be an autograd::Var, a module (with fields(visit)), or a "
+                  "vector of those");
     // Naming changes nothing, but a module need not have said so.
-    const_cast<F&>(field).fields([&](const std::string& name, auto& inner) { walk(join(path, name), inner, visit); });
+    const_cast<F&>(field).fields(
+        [&](const std::string& name, auto& inner) { walk(join(path, name), inner, visit); });
   }
 }
 
@@ -75,10 +81,11 @@ void walk(const std::string& path, Field& field, Visit& visit) {
 template <class M>
 struct ValueType : std::type_identity<float> {};
 template <template <class...> class M, class T, class... Rest>
-  requires std::is_floating_point_v<T>
-struct ValueType<M<T, Rest...>> : std::type_identity<T> {};
+requires std::is_floating_point_v<T>
+struct ValueType<M<T, Rest...>> : std::type_identity<T> {
+};
 template <class M>
-  requires requires { typename M::value_type; }
+requires requires { typename M::value_type; }
 struct ValueType<M> : std::type_identity<typename M::value_type> {};
 
 }  // namespace detail
@@ -88,8 +95,8 @@ struct ValueType<M> : std::type_identity<typename M::value_type> {};
 template <Module M>
 using value_type = typename detail::ValueType<M>::type;
 
-/// Calls visit(path, Var&) for every parameter of a module, in the order in which it names them. Throws Error if a
-/// field is no variable.
+/// Calls visit(path, Var&) for every parameter of a module, in the order in which it names them. Throws Error
+/// if a field is no variable.
 template <Module M, class Visit>
 void for_each_parameter(const M& module, Visit&& visit, const std::string& path = "") {
   detail::walk(path, module, visit);
@@ -102,7 +109,8 @@ NamedVars<value_type<M>> named_parameters(const M& module) {
   NamedVars<T> result;
   for_each_parameter(module, [&](const std::string& path, auto& parameter) {
     static_assert(std::is_same_v<std::remove_cvref_t<decltype(parameter)>, ag::Var<T>>,
-                  "the parameters of this module are not of its value_type; declare `using value_type = double;` in it");
+                  "the parameters of this module are not of its value_type; declare `using value_type = "
+                  "double;` in it");
     result.emplace_back(path, parameter);
   });
   return result;
@@ -132,21 +140,20 @@ std::size_t parameter_count(const M& module) {
 template <Module M>
 M clone(const M& module) {
   M copy = module;
-  for_each_parameter(copy, [](const std::string&, auto& parameter) {
-    parameter = ag::variable(parameter.array().copy());
-  });
+  for_each_parameter(
+      copy, [](const std::string&, auto& parameter) { parameter = ag::variable(parameter.array().copy()); });
   return copy;
 }
 
-/// Saves the parameters of a module as safetensors under their paths. Throws Error if the file cannot be written; an
-/// old file is then left as it was.
+/// Saves the parameters of a module as safetensors under their paths. Throws Error if the file cannot be
+/// written; an old file is then left as it was.
 template <Module M>
 void save(const std::filesystem::path& file, const M& module) {
   save_parameters(file, named_parameters(module));
 }
 
-/// Sets the parameters of a module from a safetensors file. Throws one Error that lists all missing, unexpected and
-/// mismatched names; nothing is changed then.
+/// Sets the parameters of a module from a safetensors file. Throws one Error that lists all missing,
+/// unexpected and mismatched names; nothing is changed then.
 template <Module M>
 void load(const std::filesystem::path& file, const M& module) {
   load_parameters(file, named_parameters(module));

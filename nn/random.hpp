@@ -8,9 +8,10 @@
 
 namespace nn {
 
-/// Pseudo-random numbers, the same on every machine for the same seed, and the same as NumPy's legacy RandomState
-/// (`numpy.random.seed(s)`): MT19937 (Matsumoto and Nishimura 1998), doubles of 53 bits from two draws, normals by
-/// Marsaglia's polar method, which makes two at a time.
+/// Pseudo-random numbers, the same on every machine for the same seed, and the same as NumPy's legacy
+/// RandomState
+/// (`numpy.random.seed(s)`): MT19937 (Matsumoto and Nishimura 1998), doubles of 53 bits from two draws,
+/// normals by Marsaglia's polar method, which makes two at a time.
 class Rng {
  public:
   explicit Rng(std::uint32_t seed) : engine_(seed) {}

@@ -8,8 +8,8 @@
 
 namespace nn {
 
-/// One layer in one direction: calling it unrolls its cell over (T, B, I). Its parameters are the cell's, under
-/// PyTorch's names for the first layer, weight_ih_l0 and so on.
+/// One layer in one direction: calling it unrolls its cell over (T, B, I). Its parameters are the cell's,
+/// under PyTorch's names for the first layer, weight_ih_l0 and so on.
 template <class T, Cell<T> C>
 struct RecurrentLayer {
   C cell;
@@ -29,7 +29,8 @@ struct RecurrentLayer {
 /// A layer of RNNCell.
 template <class T = float>
 struct RNN : RecurrentLayer<T, RNNCell<T>> {
-  RNN(std::size_t in, std::size_t hidden, Rng& rng, Activation activation = Activation::tanh, CellOptions options = {})
+  RNN(std::size_t in, std::size_t hidden, Rng& rng, Activation activation = Activation::tanh,
+      CellOptions options = {})
       : RecurrentLayer<T, RNNCell<T>>{{in, hidden, rng, activation, options}} {}
 };
 

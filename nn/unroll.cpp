@@ -46,7 +46,8 @@ void OutputStack<T>::before_step(std::size_t t) {
   if (!scattered_.empty()) return;
   if (habit_.index && stack_.defined()) {
     char* const here = reinterpret_cast<char*>(stack_.data() + t * shape_.size());
-    context.destination = {first_output_ + habit_.index, stack_.block(), here, shape_.size() * sizeof(T), place(t), false};
+    context.destination = {first_output_ + habit_.index, stack_.block(), here,
+                           shape_.size() * sizeof(T),    place(t),       false};
   } else {
     log_.clear();
     context.log = &log_;
@@ -60,8 +61,8 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
   output.use("unroll");
   if (!stack_.defined() || (t == 0 && !taken && !(output.shape() == shape_))) make_stack(output.shape());
   if (!(output.shape() == shape_))
-    fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ", shape_,
-         "; a cell must give one shape");
+    fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ",
+         shape_, "; a cell must give one shape");
   differentiable_ |= output.differentiable();
   if (!scattered_.empty()) {
     scattered_.push_back(output);

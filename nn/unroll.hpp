@@ -1,5 +1,5 @@
-// unroll: a recurrent network, by calling a cell once for each time step. Backpropagation through time is nothing
-// but the reverse sweep over what that recorded.
+// unroll: a recurrent network, by calling a cell once for each time step. Backpropagation through time is
+// nothing but the reverse sweep over what that recorded.
 #pragma once
 
 #include <concepts>
@@ -22,7 +22,9 @@ template <class A, class B>
 struct IsPair<std::pair<A, B>> : std::true_type {};
 
 template <class C, class T>
-concept HasInitialState = requires(const C& cell) { cell.initial_state(std::size_t{1}); };
+concept HasInitialState = requires(const C& cell) {
+  cell.initial_state(std::size_t{1});
+};
 
 template <class C, class T>
 concept HasProject = requires(const C& cell, const ag::Var<T>& x) {
@@ -34,7 +36,8 @@ template <class C, class T>
 concept HasStep = requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
   { cell.step(std::move(x), state) } -> std::convertible_to<CellState<C>>;
   requires std::same_as<CellState<C>, ag::Var<T>>;
-} || requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
+}
+|| requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
   { cell.step(std::move(x), state) } -> std::convertible_to<std::pair<ag::Var<T>, CellState<C>>>;
 };
 
@@ -46,8 +49,8 @@ concept HasStep = requires(const C& cell, ag::Var<T> x, const CellState<C>& stat
 ///     Var<T> step(Var<T> x, State) const;                       // where the state is the output, or
 ///     std::pair<Var<T>, State> step(Var<T> x, State) const;     // output and next state
 ///
-/// and, if part of a step does not depend on the state, `Var<T> project(X) const`, which maps the inputs of all steps
-/// (T, B, F) at once to what `step` then gets a slice (B, G) of instead of x.
+/// and, if part of a step does not depend on the state, `Var<T> project(X) const`, which maps the inputs of
+/// all steps (T, B, F) at once to what `step` then gets a slice (B, G) of instead of x.
 template <class C, class T>
 concept Cell = detail::HasInitialState<C, T> && detail::HasStep<C, T>;
 
@@ -60,15 +63,15 @@ struct Unrolled {
 
 namespace detail {
 
-// What the steps of a cell have in common: which of the results that a step makes is its output (1 is the first, 0 is
-// not known), and of which shape.
+// What the steps of a cell have in common: which of the results that a step makes is its output (1 is the
+// first, 0 is not known), and of which shape.
 struct OutputHabit {
   std::uint64_t index = 0;
   ag::Shape shape;
 };
 
-// Gets the output of every step into one array. Where the op that makes it is the same at each step, which the first
-// step shows, that op writes it there itself; otherwise it is copied.
+// Gets the output of every step into one array. Where the op that makes it is the same at each step, which
+// the first step shows, that op writes it there itself; otherwise it is copied.
 template <class T>
 class OutputStack {
  public:
@@ -94,8 +97,8 @@ class OutputStack {
   std::vector<ag::detail::OutputRecord>* saved_log_;
   std::vector<ag::detail::OutputRecord> log_;
   std::uint64_t first_output_ = 0;
-  ag::Shape shape_;          // of one step's output
-  ag::Array<T> stack_;       // (T, ...)
+  ag::Shape shape_;     // of one step's output
+  ag::Array<T> stack_;  // (T, ...)
   bool differentiable_ = false;
   std::vector<ag::Var<T>> scattered_;  // all outputs, once one could not be had in place
 };
@@ -112,7 +115,8 @@ extern template class OutputStack<double>;
 /// Throws Error if x does not have three axes or no time step.
 template <class T, Cell<T> C>
 Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C> state) {
-  if (x.rank() != 3) detail::fail("unroll: the input has shape ", x.shape(), "; (time, batch, features) is needed");
+  if (x.rank() != 3)
+    detail::fail("unroll: the input has shape ", x.shape(), "; (time, batch, features) is needed");
   if (x.shape(0) == 0) detail::fail("unroll: the input of shape ", x.shape(), " has no time steps");
   const std::size_t steps = x.shape(0);
   thread_local detail::OutputHabit habits[2];  // of this cell, without and with a tape
@@ -143,7 +147,8 @@ Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C
 /// The same from the cell's initial state.
 template <class T, Cell<T> C>
 Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x) {
-  if (x.rank() != 3) detail::fail("unroll: the input has shape ", x.shape(), "; (time, batch, features) is needed");
+  if (x.rank() != 3)
+    detail::fail("unroll: the input has shape ", x.shape(), "; (time, batch, features) is needed");
   return unroll(cell, x, cell.initial_state(x.shape(1)));
 }
 

@@ -1,7 +1,9 @@
-// Times a training step: forward, linear readout at every step, mean squared error, backward, SGD. The same workload,
-// arguments and output line as a hand-written BPTT, for cells written by a user (custom) and the library's (builtin).
+// Times a training step: forward, linear readout at every step, mean squared error, backward, SGD. The same
+// workload, arguments and output line as a hand-written BPTT, for cells written by a user (custom) and the
+// library's (builtin).
 //
-// usage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n --I n --H n --O n --threads n --seconds s
+// usage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n --I n --H n --O n --threads n
+// --seconds s
 //                     [--f64]
 #include <sys/resource.h>
 
@@ -29,7 +31,8 @@ struct Arguments {
 template <class T>
 struct MyRNN {
   nn::Linear<T> x, h;
-  MyRNN(std::size_t in, std::size_t hidden, nn::Rng& rng) : x(in, hidden, rng), h(hidden, hidden, rng, false) {}
+  MyRNN(std::size_t in, std::size_t hidden, nn::Rng& rng)
+      : x(in, hidden, rng), h(hidden, hidden, rng, false) {}
   auto fields(auto&& visit) { visit("x", x), visit("h", h); }
   ag::Var<T> initial_state(std::size_t batch) const { return ag::zeros<T>({batch, h.weight.shape(1)}); }
   ag::Var<T> project(const ag::Var<T>& xs) const { return x(xs); }
@@ -45,7 +48,8 @@ struct MyLSTM {
   struct State {
     ag::Var<T> h, c;
   };
-  MyLSTM(std::size_t in, std::size_t hidden, nn::Rng& rng) : x(in, 4 * hidden, rng), h(hidden, 4 * hidden, rng, false) {}
+  MyLSTM(std::size_t in, std::size_t hidden, nn::Rng& rng)
+      : x(in, 4 * hidden, rng), h(hidden, 4 * hidden, rng, false) {}
   auto fields(auto&& visit) { visit("x", x), visit("h", h); }
   State initial_state(std::size_t batch) const {
     return {ag::zeros<T>({batch, h.weight.shape(1)}), ag::zeros<T>({batch, h.weight.shape(1)})};
@@ -69,7 +73,9 @@ struct MyGRU {
   nn::Linear<T> x, h;
   ag::Var<T> b;
   MyGRU(std::size_t in, std::size_t hidden, nn::Rng& rng)
-      : x(in, 3 * hidden, rng), h(hidden, 3 * hidden, rng, false), b(ag::variable(nn::init::uniform<T>({hidden}, -0.1, 0.1, rng))) {}
+      : x(in, 3 * hidden, rng),
+        h(hidden, 3 * hidden, rng, false),
+        b(ag::variable(nn::init::uniform<T>({hidden}, -0.1, 0.1, rng))) {}
   auto fields(auto&& visit) { visit("x", x), visit("h", h), visit("b", b); }
   ag::Var<T> initial_state(std::size_t batch) const { return ag::zeros<T>({batch, h.weight.shape(1)}); }
   ag::Var<T> project(const ag::Var<T>& xs) const { return x(xs); }
@@ -100,7 +106,9 @@ void run(const Arguments& a, nn::Rng& rng, Cell cell) {
     loss_value = static_cast<double>(loss.item());
   };
   using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); };
+  const auto since = [](Clock::time_point from) {
+    return std::chrono::duration<double>(Clock::now() - from).count();
+  };
   for (int i = 0; i < 3; ++i) step();
   const std::size_t heap_before = ag::memory_stats().heap_requests;
   ag::reset_peak_memory();
@@ -115,13 +123,15 @@ void run(const Arguments& a, nn::Rng& rng, Cell cell) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf(
-      "{\"impl\":\"%s\",\"cell\":\"%s\",\"T\":%zu,\"B\":%zu,\"I\":%zu,\"H\":%zu,\"O\":%zu,\"threads\":%d,\"dtype\":\"%s\","
-      "\"us_per_step\":%.2f,\"min_us\":%.2f,\"reps\":%zu,\"loss\":%.6g,\"peak_rss_mb\":%.1f,\"pool_heap_requests\":%zu,"
+      "{\"impl\":\"%s\",\"cell\":\"%s\",\"T\":%zu,\"B\":%zu,\"I\":%zu,\"H\":%zu,\"O\":%zu,\"threads\":%d,"
+      "\"dtype\":\"%s\","
+      "\"us_per_step\":%.2f,\"min_us\":%.2f,\"reps\":%zu,\"loss\":%.6g,\"peak_rss_mb\":%.1f,\"pool_heap_"
+      "requests\":%zu,"
       "\"peak_tape_mb\":%.3f,\"blas\":\"%s\"}\n",
-      a.impl.c_str(), a.cell.c_str(), a.steps, a.batch, a.in, a.hidden, a.out, a.threads, sizeof(T) == 4 ? "f32" : "f64",
-      us[us.size() / 2], us[0], us.size(), loss_value, static_cast<double>(usage.ru_maxrss) / 1024,
-      ag::memory_stats().heap_requests - heap_before, static_cast<double>(ag::memory_stats().peak_bytes) / 1e6,
-      ag::runtime_info().blas_kernel.c_str());
+      a.impl.c_str(), a.cell.c_str(), a.steps, a.batch, a.in, a.hidden, a.out, a.threads,
+      sizeof(T) == 4 ? "f32" : "f64", us[us.size() / 2], us[0], us.size(), loss_value,
+      static_cast<double>(usage.ru_maxrss) / 1024, ag::memory_stats().heap_requests - heap_before,
+      static_cast<double>(ag::memory_stats().peak_bytes) / 1e6, ag::runtime_info().blas_kernel.c_str());
 }
 
 template <class T>
@@ -129,17 +139,21 @@ int run(const Arguments& a) {
   nn::Rng rng(1);
   const bool custom = a.impl == "custom";
   if (a.cell == "rnn")
-    custom ? run<T>(a, rng, MyRNN<T>(a.in, a.hidden, rng)) : run<T>(a, rng, nn::RNNCell<T>(a.in, a.hidden, rng));
+    custom ? run<T>(a, rng, MyRNN<T>(a.in, a.hidden, rng))
+           : run<T>(a, rng, nn::RNNCell<T>(a.in, a.hidden, rng));
   else if (a.cell == "lstm")
-    custom ? run<T>(a, rng, MyLSTM<T>(a.in, a.hidden, rng)) : run<T>(a, rng, nn::LSTMCell<T>(a.in, a.hidden, rng));
+    custom ? run<T>(a, rng, MyLSTM<T>(a.in, a.hidden, rng))
+           : run<T>(a, rng, nn::LSTMCell<T>(a.in, a.hidden, rng));
   else
-    custom ? run<T>(a, rng, MyGRU<T>(a.in, a.hidden, rng)) : run<T>(a, rng, nn::GRUCell<T>(a.in, a.hidden, rng));
+    custom ? run<T>(a, rng, MyGRU<T>(a.in, a.hidden, rng))
+           : run<T>(a, rng, nn::GRUCell<T>(a.in, a.hidden, rng));
   return 0;
 }
 
 int usage(const std::string& why) {
   std::fprintf(stderr,
-               "bench_unroll: %s\nusage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n --I n --H n "
+               "bench_unroll: %s\nusage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n "
+               "--I n --H n "
                "--O n --threads n --seconds s [--f64]\n",
                why.c_str());
   return 2;
@@ -158,16 +172,26 @@ int main(int argc, char** argv) {
     if (i + 1 == argc) return usage("no value for " + key);
     const std::string value = argv[++i];
     const auto number = [&] { return static_cast<std::size_t>(std::max(1L, std::atol(value.c_str()))); };
-    if (key == "--cell" && (value == "rnn" || value == "gru" || value == "lstm")) a.cell = value;
-    else if (key == "--impl" && (value == "custom" || value == "builtin")) a.impl = value;
-    else if (key == "--T") a.steps = number();
-    else if (key == "--B") a.batch = number();
-    else if (key == "--I") a.in = number();
-    else if (key == "--H") a.hidden = number();
-    else if (key == "--O") a.out = number();
-    else if (key == "--threads") a.threads = static_cast<int>(number());
-    else if (key == "--seconds") a.seconds = std::atof(value.c_str());
-    else return usage("unknown option " + key + " " + value);
+    if (key == "--cell" && (value == "rnn" || value == "gru" || value == "lstm"))
+      a.cell = value;
+    else if (key == "--impl" && (value == "custom" || value == "builtin"))
+      a.impl = value;
+    else if (key == "--T")
+      a.steps = number();
+    else if (key == "--B")
+      a.batch = number();
+    else if (key == "--I")
+      a.in = number();
+    else if (key == "--H")
+      a.hidden = number();
+    else if (key == "--O")
+      a.out = number();
+    else if (key == "--threads")
+      a.threads = static_cast<int>(number());
+    else if (key == "--seconds")
+      a.seconds = std::atof(value.c_str());
+    else
+      return usage("unknown option " + key + " " + value);
   }
   ag::set_num_threads(a.threads);
   return a.f64 ? run<double>(a) : run<float>(a);

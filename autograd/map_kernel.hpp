@@ -1,0 +1,225 @@
+// What a map does with SIMD lanes: the loops of a body over its operands, forward and backward.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <tuple>
+#include <utility>
+
+#include "elementwise.hpp"
+
+namespace autograd::detail {
+
+// How an operand of a map lies against the output, which has `rows` x `cols` elements.
+enum class Layout : std::uint8_t {
+  full,     // as the output
+  suffix,   // the trailing axes of the output, repeated over the leading ones (a bias)
+  scalar,   // one element
+  column,   // one element per row: the last axis is 1
+  columns,  // a block of columns of a wider matrix
+};
+
+constexpr bool is_splat(Layout layout) { return layout == Layout::scalar || layout == Layout::column; }
+
+template <class T>
+struct Operand {
+  const T* data;  // of the first element used
+  Block* block;
+  Block* held;             // the node's own reference to it
+  Place place;             // of the whole operand (of the wider matrix, for columns)
+  std::size_t row_stride;  // from one row to the next
+  std::size_t period;      // rows after which it starts again, 0 for never
+  std::size_t width;       // elements of the operand; for columns, of a row of the wider matrix
+  std::size_t first;       // for columns, the first of them
+  Layout layout;
+};
+
+// Walks the rows of an operand, or of its gradient.
+template <class P>
+struct RowCursor {
+  P start, row;
+  std::size_t stride, period, count = 0;
+  void next() {
+    row += stride;
+    if (++count == period) {
+      row = start;
+      count = 0;
+    }
+  }
+};
+
+// The values of a map body, however many: a tuple of lanes (or Vars).
+template <class R>
+auto as_tuple(R&& result) {
+  if constexpr (requires { std::tuple_size<std::remove_cvref_t<R>>::value; })
+    return std::apply([](auto&&... x) { return std::make_tuple(std::forward<decltype(x)>(x)...); },
+                      std::forward<R>(result));
+  else
+    return std::make_tuple(std::forward<R>(result));
+}
+
+// The lane that a body without a stash is called with, whichever input it is.
+template <class T, std::size_t>
+using PlainLane = Lane<T, Stash::none>;
+
+template <class F, class T, class Indices>
+struct BodyTraits;
+template <class F, class T, std::size_t... kI>
+struct BodyTraits<F, T, std::index_sequence<kI...>> {
+  static constexpr bool kCallable = std::invocable<const F&, PlainLane<T, kI>...>;
+  static constexpr std::size_t outputs() {
+    if constexpr (kCallable)
+      return std::tuple_size_v<decltype(as_tuple(
+          std::declval<std::invoke_result_t<const F&, PlainLane<T, kI>...>>()))>;
+    return 0;
+  }
+};
+
+// A function of `fn`: its rule is its slope, so it is recorded as itself.
+template <class F>
+concept Primitive = requires {
+  F::kCostly;
+};
+
+// What a map does with lanes for a given body; instantiated once for each body and number of inputs.
+template <class T, class F, std::size_t kInputs>
+struct MapKernel {
+  static constexpr std::size_t kOutputs = BodyTraits<F, T, std::make_index_sequence<kInputs>>::outputs();
+  static constexpr std::size_t kLanes = Batch<T>::size;
+  using Indices = std::make_index_sequence<kInputs>;
+
+  // How many results a call leaves in the stash; 0 to have them computed again instead, where the backward
+  // call would take them in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on
+  // inputs that all differ.
+  static std::size_t plan_stash(const F& f) {
+    constexpr std::size_t kMost = 64;  // a body with more computes them again
+    alignas(64) T stash[kMost * kLanes];
+    T *count = stash, *write = stash, *read = stash;
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      (void)f(Lane<T, Stash::count>{Batch<T>(T(0.5)), (void(kI), &count)}...);
+    }
+    (Indices{});
+    const auto results = static_cast<std::size_t>(count - stash) / kLanes;
+    if (results == 0 || results > kMost) return 0;
+    const auto value = [](std::size_t i) { return T(0.37) + T(0.11) * T(i) - T(0.013) * T(i * i); };
+    const auto forward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return as_tuple(f(Lane<T, Stash::store>{Batch<T>(value(kI)), &write}...));
+    }
+    (Indices{});
+    const auto backward = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return as_tuple(f(seed<kI, true>(Batch<T>(value(kI)), &read)...));
+    }
+    (Indices{});
+    const bool replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+      return (same(std::get<kO>(forward).value, std::get<kO>(backward).value) && ...);
+    }
+    (std::make_index_sequence<kOutputs>{});
+    return replayable ? results : 0;
+  }
+
+  // A body without captures always does the same.
+  static std::size_t stash_results(const F& f) {
+    if constexpr (std::is_empty_v<F>) {
+      static const std::size_t results = plan_stash(f);
+      return results;
+    } else {
+      return plan_stash(f);
+    }
+  }
+
+  static bool same(const Batch<T>& a, const Batch<T>& b) { return xsimd::all(a == b || (a != a && b != b)); }
+
+  template <std::size_t kInput, bool kReplay>
+  [[gnu::always_inline]] static Dual<T, 1u << kInput, kReplay> seed(const Batch<T>& value, T** stash) {
+    return {value, {Batch<T>(T(1))}, stash};
+  }
+
+  // Stash elements for an output of rows x cols.
+  static std::size_t stash_size(std::size_t rows, std::size_t cols, std::size_t results) {
+    return rows * ((cols + kLanes - 1) / kLanes) * results * kLanes;
+  }
+
+  template <Stash kStash>
+  [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows,
+                                       std::size_t cols, T* stash) {
+    RowCursor<const T*> at[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i)
+      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        const auto lane = [&](std::size_t i) {
+          return Lane<T, kStash>{is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count),
+                                 &stash};
+        };
+        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
+          const auto y = as_tuple(f(lane(kI)...));
+          (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
+        }
+        (Indices{}, std::make_index_sequence<kOutputs>{});
+      }
+      for (auto& cursor : at) cursor.next();
+    }
+  }
+
+  struct Target {
+    T* data = nullptr;  // null: no gradient wanted
+    bool accumulate = false;
+  };
+
+  template <bool kReplay>
+  [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
+                                        const Target* target, std::size_t rows, std::size_t cols, T* stash) {
+    RowCursor<const T*> at[kInputs];
+    RowCursor<T*> to[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
+      to[i] = {target[i].data, target[i].data, in[i].row_stride, in[i].period};
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      T sums[kInputs] = {};  // of the row, for splats
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        const auto value = [&](std::size_t i) {
+          return is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count);
+        };
+        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
+          const auto y = as_tuple(f(seed<kI, kReplay>(value(kI), &stash)...));
+          const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
+          const auto deliver = [&]<std::size_t kInput>() {
+            if (!target[kInput].data) return;
+            Batch<T> sum(T(0));
+            bool any = false;
+            const auto term = [&]<std::size_t kOutput>() {
+              using Y = std::tuple_element_t<kOutput, std::remove_const_t<decltype(y)>>;
+              if constexpr (Y::live >> kInput & 1) {
+                const Batch<T> product = g[kOutput] * std::get<kOutput>(y).template partial_of<kInput>();
+                sum = any ? Batch<T>(sum + product) : product;
+                any = true;
+              }
+            };
+            (term.template operator()<kO>(), ...);
+            if (is_splat(in[kInput].layout)) {
+              alignas(64) T parts[kLanes];
+              sum.store_aligned(parts);
+              for (std::size_t i = 0; i < std::min(count, kLanes); ++i) sums[kInput] += parts[i];
+              return;
+            }
+            T* address = to[kInput].row + c;
+            if (target[kInput].accumulate) sum = sum + load<T>(address, count);
+            store(address, sum, count);
+          };
+          (deliver.template operator()<kI>(), ...);
+        }
+        (Indices{}, std::make_index_sequence<kOutputs>{});
+      }
+      for (std::size_t i = 0; i < kInputs; ++i) {
+        if (target[i].data && is_splat(in[i].layout)) *to[i].row += sums[i];
+        at[i].next();
+        to[i].next();
+      }
+    }
+  }
+};
+
+}  // namespace autograd::detail
