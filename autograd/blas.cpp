@@ -19,11 +19,6 @@ int openblas_get_num_threads();
 char* openblas_get_corename();
 char* openblas_get_config();
 }
-#ifdef UNROLL_HAVE_DNNL
-extern "C" {  // of the OpenMP runtime that oneDNN runs on
-[[gnu::weak]] void omp_set_num_threads(int);
-}
-#endif
 
 namespace autograd {
 namespace {
@@ -67,10 +62,13 @@ std::string choose_kernel() {
 }
 
 struct Runtime {
-  std::string note;
+  std::string note = choose_kernel();
   int threads = 1;
+  // Of the OpenMP runtime that oneDNN runs on, if it does.
+  int (*omp_threads)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
+  void (*set_omp_threads)(int) = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
 
-  Runtime() : note(choose_kernel()) {
+  Runtime() {
     for (const char* name : {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"})
       if (const char* value = std::getenv(name)) {
         threads = std::max(1, std::atoi(value));
@@ -82,9 +80,6 @@ struct Runtime {
   void set(int count) {
     threads = count;
     openblas_set_num_threads(count);
-#ifdef UNROLL_HAVE_DNNL
-    if (omp_set_num_threads) omp_set_num_threads(count);
-#endif
   }
 };
 
@@ -143,6 +138,23 @@ void tiny_gemm(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, co
 }
 
 #ifdef UNROLL_HAVE_DNNL
+// OpenMP's number of threads is a setting of the calling thread, and the user's own: it is changed for one
+// product.
+class OmpThreads {
+ public:
+  OmpThreads()
+      : before_(runtime.omp_threads && runtime.set_omp_threads ? runtime.omp_threads() : runtime.threads) {
+    if (before_ != runtime.threads) runtime.set_omp_threads(runtime.threads);
+  }
+  ~OmpThreads() {
+    if (before_ != runtime.threads) runtime.set_omp_threads(before_);
+  }
+  OmpThreads(const OmpThreads&) = delete;
+
+ private:
+  int before_;
+};
+
 // Measured: oneDNN is ahead from 16 rows on, OpenBLAS below.
 bool prefer_dnnl(std::size_t m, std::size_t n, std::size_t k) { return m >= 16 && m * n * k >= 32 * 1024; }
 #endif
@@ -160,6 +172,7 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
 #ifdef UNROLL_HAVE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (prefer_dnnl(m, n, k)) {
+      const OmpThreads omp_threads;
       const auto size = [](std::size_t extent) { return static_cast<dnnl_dim_t>(extent); };
       dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', size(m), size(n), size(k), 1.0f, a, size(lda), b, size(ldb),
                  beta, c, size(ldc));
