@@ -1,6 +1,7 @@
-// A recurrent cell of one's own, checked and trained: the minimal gated unit (Zhou et al. 2016) on the adding problem
-// (Hochreiter and Schmidhuber 1997). Each step of a sequence holds a number and a mark; the answer, wanted after the
-// last step, is the sum of the two numbers that are marked. Answering 1 always has a squared error of 0.167.
+// A recurrent cell of one's own, checked and trained: the minimal gated unit (Zhou et al. 2016) on the adding
+// problem (Hochreiter and Schmidhuber 1997). Each step of a sequence holds a number and a mark; the answer,
+// wanted after the last step, is the sum of the two numbers that are marked. Answering 1 always has a squared
+// error of 0.167.
 #include <autograd/autograd.hpp>
 #include <cstdio>
 #include <iostream>
@@ -47,10 +48,11 @@ int main() {
   std::cout << ag::runtime_info() << "\n\n";
   nn::Rng rng(1);
 
-  // The gradient, and the derivative of the gradient, against finite differences: in double, over three steps.
+  // The gradient, and the derivative of the gradient, against finite differences: in double, over three
+  // steps.
   const MinimalGatedCell<double> small(2, 3, rng);
   const ag::Var<double> input = nn::init::normal<double>({3, 2, 2}, 0, 1, rng);
-  const auto report = ag::gradcheck([&] { return nn::unroll(small, input).output; }, nn::parameters(small), {.order = 2});
+  const auto report = nn::gradcheck([&] { return nn::unroll(small, input).output; }, small, {.order = 2});
   std::cout << report << "\n\n";
 
   const size_t steps = 20;
@@ -71,6 +73,7 @@ int main() {
   const Batch test = adding_problem(steps, 1000, rng);  // no tape: nothing is recorded
   const float error = nn::mse(head(nn::unroll(cell, test.x).state), test.y).item();
   std::printf("squared error on 1000 new sequences: %.4f\n", static_cast<double>(error));
-  std::printf("result {\"gradcheck\": %s, \"mse\": %.6f}\n", report ? "true" : "false", static_cast<double>(error));
+  std::printf("result {\"gradcheck\": %s, \"mse\": %.6f}\n", report ? "true" : "false",
+              static_cast<double>(error));
   return report && error < 0.02F ? 0 : 1;
 }

@@ -43,6 +43,13 @@ struct GateWeights {
     visit("bias_hh", bias_hh);
   }
 
+  /// W_ih x + b_ih + b_hh, where a bias that is empty counts as 0.
+  ag::Var<T> project_with_both_biases(const ag::Var<T>& x) const {
+    if (bias_ih.defined() && bias_hh.defined()) return ag::linear(x, weight_ih, bias_ih + bias_hh);
+    const ag::Var<T>& bias = bias_ih.defined() ? bias_ih : bias_hh;
+    return bias.defined() ? ag::linear(x, weight_ih, bias) : ag::linear(x, weight_ih);
+  }
+
   /// A state of zeros for a batch.
   ag::Var<T> zero_state(std::size_t batch) const { return ag::zeros<T>({batch, hidden_size}); }
 };
@@ -65,10 +72,7 @@ struct RNNCell : GateWeights<T, 1> {
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
   /// W_ih x + b_ih + b_hh for all time steps at once.
-  ag::Var<T> project(const ag::Var<T>& x) const {
-    return this->bias_ih.defined() ? ag::linear(x, this->weight_ih, this->bias_ih + this->bias_hh)
-                                   : ag::linear(x, this->weight_ih);
-  }
+  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases(x); }
 
   State step(ag::Var<T> projected, const State& h) const {
     const ag::Var<T> z = ag::add_linear(std::move(projected), h, this->weight_hh);
@@ -107,10 +111,7 @@ struct LSTMCell : GateWeights<T, 4> {
   State initial_state(std::size_t batch) const { return {this->zero_state(batch), this->zero_state(batch)}; }
 
   /// W_i. x + b_i. + b_h. for all time steps at once.
-  ag::Var<T> project(const ag::Var<T>& x) const {
-    return this->bias_ih.defined() ? ag::linear(x, this->weight_ih, this->bias_ih + this->bias_hh)
-                                   : ag::linear(x, this->weight_ih);
-  }
+  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases(x); }
 
   std::pair<ag::Var<T>, State> step(ag::Var<T> projected, const State& state) const {
     const ag::Var<T> z = ag::add_linear(std::move(projected), state.h, this->weight_hh);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cells.hpp"
+#include "gradcheck.hpp"
 #include "init.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
