@@ -28,6 +28,13 @@ std::pair<Shape, Shape> reduced(const char* call, const Shape& shape,
   return {kept, dropped};
 }
 
+template <class T>
+void need_rows(const char* call, const Var<T>& x) {
+  x.use(call);
+  if (x.rank() == 0 || x.shape().back() == 0)
+    fail(call, ": shape ", x.shape(), " has no entries along its last axis");
+}
+
 // The largest entry of each row, as a constant. Where that is not finite it is 0, so that x - m is no NaN.
 template <class T>
 Var<T> row_maximum(const Var<T>& x) {
@@ -73,16 +80,17 @@ Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool ke
 
 template <class T>
 Var<T> logsumexp(const Var<T>& x) {
-  x.use("logsumexp");
-  if (x.rank() == 0 || x.shape().back() == 0)
-    fail("logsumexp: shape ", x.shape(), " has no entries along its last axis");
+  need_rows("logsumexp", x);
   const Var<T> m = row_maximum(x);
   return m + log(sum(exp(x - m), {-1}, true));
 }
 
 template <class T>
 Var<T> log_softmax(const Var<T>& x) {
-  return x - logsumexp(x);
+  need_rows("log_softmax", x);
+  const Var<T> shifted =
+      x - row_maximum(x);  // first, so that large entries that are close keep their differences
+  return shifted - log(sum(exp(shifted), {-1}, true));
 }
 
 template <class T>

@@ -27,7 +27,7 @@ Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool ke
 template <class T>
 Var<T> logsumexp(const Var<T>& x);
 
-/// x - logsumexp(x) over the last axis.
+/// x - logsumexp(x) over the last axis, as (x - m) - log(sum_i exp(x_i - m)).
 template <class T>
 Var<T> log_softmax(const Var<T>& x);
 

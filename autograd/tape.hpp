@@ -32,6 +32,7 @@ struct Place {
   SlotId slot = kConstant;
   std::size_t offset = 0;
   bool differentiable() const { return slot < kFirstSpecial; }
+  friend bool operator==(const Place&, const Place&) = default;
 };
 
 struct Node;
@@ -154,7 +155,8 @@ struct Destination {
   char* data = nullptr;
   std::size_t bytes = 0;
   Place place;
-  bool taken = false;
+  bool taken = false;     // it was
+  bool recorded = false;  // and the output's gradient goes to `place`
 };
 
 // An output that an op has made: the count of it, and its memory.

@@ -248,6 +248,7 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   Destination& to = context.destination;
   if (++context.outputs == to.at && to.bytes == shape.size() * sizeof(T)) {
     to.taken = true;
+    to.recorded = tape;
     Array<T> array(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape);
     return tape ? Var<T>::recorded(std::move(array), to.place, tape->id) : Var<T>(std::move(array));
   }

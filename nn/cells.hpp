@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "autograd/linalg.hpp"
 #include "autograd/map.hpp"
 #include "init.hpp"
 #include "parameters.hpp"
@@ -50,6 +51,15 @@ struct GateWeights {
     return bias.defined() ? ag::linear(x, weight_ih, bias) : ag::linear(x, weight_ih);
   }
 
+  /// Throws Error if a state does not fit the projected inputs of a step.
+  void check_state(const char* cell, const char* name, const ag::Var<T>& state,
+                   const ag::Var<T>& projected) const {
+    const ag::Shape wanted{projected.rank() ? projected.shape(0) : 0, hidden_size};
+    if (!(state.shape() == wanted))
+      detail::fail(cell, ": the state ", name, " has shape ", state.shape(), "; for a batch of ", wanted[0],
+                   " and a hidden size of ", hidden_size, " it must be ", wanted);
+  }
+
   /// A state of zeros for a batch.
   ag::Var<T> zero_state(std::size_t batch) const { return ag::zeros<T>({batch, hidden_size}); }
 };
@@ -75,6 +85,7 @@ struct RNNCell : GateWeights<T, 1> {
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases(x); }
 
   State step(ag::Var<T> projected, const State& h) const {
+    this->check_state("RNNCell", "h", h, projected);
     const ag::Var<T> z = ag::add_linear(std::move(projected), h, this->weight_hh);
     switch (activation) {
       case Activation::relu:
@@ -114,6 +125,8 @@ struct LSTMCell : GateWeights<T, 4> {
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases(x); }
 
   std::pair<ag::Var<T>, State> step(ag::Var<T> projected, const State& state) const {
+    this->check_state("LSTMCell", "h", state.h, projected);
+    this->check_state("LSTMCell", "c", state.c, projected);
     const ag::Var<T> z = ag::add_linear(std::move(projected), state.h, this->weight_hh);
     auto [h, c] = ag::map(
         [](auto i, auto f, auto g, auto o, auto c) {
@@ -149,6 +162,7 @@ struct GRUCell : GateWeights<T, 3> {
   }
 
   State step(const ag::Var<T>& projected, const State& h) const {
+    this->check_state("GRUCell", "h", h, projected);
     const ag::Var<T> u = this->bias_hh.defined() ? ag::linear(h, this->weight_hh, this->bias_hh)
                                                  : ag::linear(h, this->weight_hh);
     return ag::map(

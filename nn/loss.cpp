@@ -28,7 +28,7 @@ Var<T> cross_entropy(const Var<T>& logits, const autograd::Indices& labels) {
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::int64_t>(logits.shape().back()))
       fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ",
            logits.shape().back(), " classes of logits of shape ", logits.shape());
-  return mean(logsumexp(logits).reshape(labels.shape()) - pick(logits, labels));
+  return -mean(pick(log_softmax(logits), labels));
 }
 
 template Var<float> mse(const Var<float>&, const Var<float>&);

@@ -13,7 +13,7 @@ autograd::Var<T> mse(const autograd::Var<T>& prediction, const autograd::Var<T>&
 
 /// Cross entropy of logits (..., C) and class labels (...), mean over all rows, in nats:
 ///
-///     mean(logsumexp(logits) - logits[label])
+///     -mean(log_softmax(logits)[label])
 ///
 /// Throws Error if the shapes do not fit or a label is not in [0, C).
 template <class T>

@@ -87,7 +87,7 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
 template <class T>
 SGD<T>::SGD(std::vector<Var<T>> parameters, Options o) : options(o), parameters_(std::move(parameters)) {
   need_variables("SGD", parameters_);
-  need(o.lr >= 0, "SGD", "lr", o.lr, "at least 0");
+  need(o.lr >= 0 && std::isfinite(o.lr), "SGD", "lr", o.lr, "finite and at least 0");
   need(o.momentum >= 0, "SGD", "momentum", o.momentum, "at least 0");
   need(o.weight_decay >= 0, "SGD", "weight_decay", o.weight_decay, "at least 0");
   velocity_.resize(parameters_.size());
@@ -118,7 +118,7 @@ Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
       v_(zeros_like(parameters_)),
       steps_(parameters_.size()) {
   need_variables("Adam", parameters_);
-  need(o.lr >= 0, "Adam", "lr", o.lr, "at least 0");
+  need(o.lr >= 0 && std::isfinite(o.lr), "Adam", "lr", o.lr, "finite and at least 0");
   need(o.beta1 >= 0 && o.beta1 < 1, "Adam", "beta1", o.beta1, "in [0, 1)");
   need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2", o.beta2, "in [0, 1)");
   need(o.eps >= 0, "Adam", "eps", o.eps, "at least 0");

@@ -28,11 +28,17 @@ OutputStack<T>::~OutputStack() {
 
 template <class T>
 void OutputStack<T>::make_stack(const ag::Shape& step) {
+  stack_ = ag::Array<T>(ag::Shape{steps_ * step.size()});
+  if (tape_) tape_->slots[slot_].size = stack_.size();
+  set_shape(step);
+}
+
+template <class T>
+void OutputStack<T>::set_shape(const ag::Shape& step) {
   ag::Shape whole{steps_};
   for (std::size_t extent : step) whole.push_back(extent);
   shape_ = step;
-  stack_ = ag::Array<T>(whole);
-  if (tape_) tape_->slots[slot_].size = whole.size();
+  stack_ = stack_.reshape(whole);
 }
 
 template <class T>
@@ -46,8 +52,13 @@ void OutputStack<T>::before_step(std::size_t t) {
   if (!scattered_.empty()) return;
   if (habit_.index && stack_.defined()) {
     char* const here = reinterpret_cast<char*>(stack_.data() + t * shape_.size());
-    context.destination = {first_output_ + habit_.index, stack_.block(), here,
-                           shape_.size() * sizeof(T),    place(t),       false};
+    context.destination = {first_output_ + habit_.index,
+                           stack_.block(),
+                           here,
+                           shape_.size() * sizeof(T),
+                           place(t),
+                           false,
+                           false};
   } else {
     log_.clear();
     context.log = &log_;
@@ -56,10 +67,11 @@ void OutputStack<T>::before_step(std::size_t t) {
 
 template <class T>
 ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
-  const bool taken = std::exchange(context.destination, {}).taken;
+  const Destination made = std::exchange(context.destination, {});
   context.log = nullptr;
   output.use("unroll");
-  if (!stack_.defined() || (t == 0 && !taken && !(output.shape() == shape_))) make_stack(output.shape());
+  if (!stack_.defined() || (t == 0 && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());
+  if (t == 0 && output.size() == shape_.size()) set_shape(output.shape());  // the guess may have been another
   if (!(output.shape() == shape_))
     fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ",
          shape_, "; a cell must give one shape");
@@ -68,8 +80,9 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
     scattered_.push_back(output);
     return output;
   }
-  if (taken) {
-    if (output.array().data() == stack_.data() + t * shape_.size()) return output;
+  if (made.taken) {
+    const bool same_place = made.recorded ? output.place() == place(t) : !output.differentiable();
+    if (output.array().data() == stack_.data() + t * shape_.size() && same_place) return output;
     // Another result of the step lies where the output should: the cell does not do the same at each step.
     habit_.index = 0;
     for (std::size_t earlier = 0; earlier < t; ++earlier)
@@ -80,9 +93,9 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
     return output;
   }
   habit_ = {0, shape_};
-  for (const OutputRecord& made : log_)
-    if (made.data == output.array().data() && made.bytes == output.size() * sizeof(T))
-      habit_.index = made.index - first_output_;
+  for (const OutputRecord& result : log_)
+    if (result.data == output.array().data() && result.bytes == output.size() * sizeof(T))
+      habit_.index = result.index - first_output_;
   return write_to(output, stack_[t], place(t));
 }
 

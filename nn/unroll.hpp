@@ -87,6 +87,7 @@ class OutputStack {
 
  private:
   void make_stack(const ag::Shape& step);
+  void set_shape(const ag::Shape& step);
   ag::detail::Place place(std::size_t t) const;
 
   std::size_t steps_;
@@ -125,6 +126,9 @@ Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C
   if constexpr (detail::HasProject<C, T>) {
     inputs = cell.project(x);
     sole = inputs.fresh();
+    if (inputs.rank() == 0 || inputs.shape(0) != steps)
+      detail::fail("unroll: the cell's project made shape ", inputs.shape(), " from an input of shape ",
+                   x.shape(), "; the first axis must stay the time steps");
   } else {
     inputs = x;
   }
