@@ -153,8 +153,8 @@ Var<T> ProductNode<T>::product(const Var<T>& a, Transpose ta, const Var<T>& b, T
 // Sizes of x W^T + b, checked.
 template <class T>
 Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias) {
-  x.use(op);
-  weight.use(op);
+  x.require_value(op);
+  weight.require_value(op);
   if (weight.rank() != 2)
     fail(op, ": the weight has shape ", weight.shape(), "; it must be (out_features, in_features)");
   if (x.rank() == 0 || x.shape().back() != weight.shape(1))
@@ -162,7 +162,7 @@ Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, const 
          ", must have the in_features of the weight, of shape ", weight.shape(),
          " (out_features, in_features)");
   if (bias) {
-    bias->use(op);
+    bias->require_value(op);
     if (!(bias->shape() == Shape{weight.shape(0)}))
       fail(op, ": the bias has shape ", bias->shape(), "; with a weight of shape ", weight.shape(),
            " it must be ", Shape{weight.shape(0)});
@@ -188,8 +188,8 @@ using namespace detail;
 
 template <class T>
 Var<T> matmul(const Var<T>& a, const Var<T>& b) {
-  a.use("matmul");
-  b.use("matmul");
+  a.require_value("matmul");
+  b.require_value("matmul");
   if (a.rank() == 0 || b.rank() != 2 || a.shape().back() != b.shape(0))
     fail("matmul: shapes ", a.shape(), " and ", b.shape(), " do not fit; (..., K) times (K, N) is needed");
   const Sizes size{a.shape().prefix(a.rank() - 1).size(), b.shape(0), b.shape(1)};

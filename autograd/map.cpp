@@ -103,7 +103,7 @@ template <class T>
 void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
                  std::size_t count, const Shape& shape, const char* op) {
   const Place place = matrix.use(op);
-  if (matrix.size() / std::max<std::size_t>(1, matrix.shape().back()) * width != shape.size())
+  if (with_last_axis(matrix.shape(), width).size() != shape.size())
     fail(op, ": a block of columns of shape ", with_last_axis(matrix.shape(), width),
          " cannot broadcast to shape ", shape, "; take it as a value of its own with columns(...).var()");
   for (std::size_t i = 0; i < count; ++i) {
@@ -127,7 +127,8 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
     if (layout == Layout::suffix) cols = std::min(cols, operands[i].width);
     if (layout == Layout::column || layout == Layout::columns) cols = std::min(cols, shape.back());
   }
-  rows = cols ? size / cols : 0;
+  // Divisions are slow enough to be worth avoiding: at batch 1 they would cost as much as the arithmetic.
+  rows = cols == size ? size != 0 : cols == shape.back() ? shape.prefix(shape.rank() - 1).size() : size / cols;
   bool overlapping = false;
   for (std::size_t i = 0; i < count; ++i) {
     Operand<T>& operand = operands[i];

@@ -121,6 +121,11 @@ class Var {
     return resolve(op);
   }
 
+  /// Throws Error if this is empty.
+  void require_value(const char* op) const {
+    if (!defined()) detail::fail(op, ": an operand is an empty Var; assign it a value first");
+  }
+
   /// Its place on the tape that recorded it.
   detail::Place place() const { return place_; }
   /// The id of the tape that recorded it; 0 for constants and variables.
@@ -182,7 +187,7 @@ Var(const E&) -> Var<typename E::value_type>;
 template <class T>
 detail::Place Var<T>::resolve(const char* op) const {
   using namespace detail;
-  if (!defined()) fail(op, ": an operand is an empty Var; assign it a value first");
+  require_value(op);
   TapeStorage* tape = recording();
   if (!tape) return {};
   if (is_variable()) {
