@@ -89,7 +89,9 @@ class Array {
   /// Entries [begin, end) of axis 0. No copy.
   Array slice(std::size_t begin, std::size_t end) const {
     if (rank() == 0 || begin > end || end > shape_[0])
-      detail::fail("slice: [", begin, ", ", end, ") is outside axis 0 of shape ", shape_);
+      detail::fail("slice: [", begin, ", ", end, ") is outside axis 0 of shape ", shape_,
+                   rank() == 0 ? "; a scalar has no axis to slice"
+                               : "; give 0 <= begin <= end <= the extent of axis 0");
     Shape shape = shape_;
     shape[0] = end - begin;
     return {block_, data_ + begin * shape_.suffix(1).size(), shape};
@@ -97,6 +99,9 @@ class Array {
 
   /// Entry `index` of axis 0, without that axis. No copy.
   Array operator[](std::size_t index) const {
+    if (rank() == 0 || index >= shape_[0])
+      detail::fail("operator[]: entry ", index, " is outside axis 0 of shape ", shape_,
+                   rank() == 0 ? "; a scalar has no axis to index" : "; indices start at 0");
     Array row = slice(index, index + 1);
     row.shape_ = shape_.suffix(1);
     return row;

@@ -207,6 +207,7 @@ namespace {
 
 struct Transposed {
   std::uint64_t variable_id = 0, version = 0;
+  std::size_t rows = 0, cols = 0;
   const void* data = nullptr;
   BlockRef block;
 };
@@ -221,7 +222,7 @@ const T* cached_transpose(const Block* variable, const T* matrix, std::size_t ro
   if (!transposed) transposed = std::make_unique<Transposed[]>(kTransposedEntries);
   Transposed& entry = transposed[variable->variable_id % kTransposedEntries];
   if (entry.variable_id != variable->variable_id || entry.version != variable->version ||
-      entry.data != matrix) {
+      entry.data != matrix || entry.rows != rows || entry.cols != cols) {
     const std::size_t bytes = rows * cols * sizeof(T);
     if (!entry.block || entry.block->capacity < bytes || entry.block->capacity > 2 * bytes + 4096)
       entry.block = BlockRef(allocate_block(bytes));
@@ -229,6 +230,8 @@ const T* cached_transpose(const Block* variable, const T* matrix, std::size_t ro
     entry.variable_id = variable->variable_id;
     entry.version = variable->version;
     entry.data = matrix;
+    entry.rows = rows;
+    entry.cols = cols;
   }
   return static_cast<const T*>(entry.block->data());
 }

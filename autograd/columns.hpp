@@ -27,8 +27,10 @@ struct Chunks {
 /// Columns [first, first + width) of the last axis. Throws Error if there are not as many.
 template <class T>
 Columns<T> columns(const Var<T>& x, std::size_t first, std::size_t width) {
+  x.require_value("columns");
   if (x.rank() == 0 || first > x.shape().back() || width > x.shape().back() - first)
-    detail::fail("columns: [", first, ", ", first + width, ") is outside the last axis of shape ", x.shape());
+    detail::fail("columns: [", first, ", ", first + width, ") is outside the last axis of shape ", x.shape(),
+                 "; give a range inside of it");
   return {x, first, width};
 }
 
@@ -36,8 +38,10 @@ Columns<T> columns(const Var<T>& x, std::size_t first, std::size_t width) {
 /// divide it.
 template <std::size_t K, class T>
 Chunks<T, K> chunk(const Var<T>& x) {
+  x.require_value("chunk");
   if (x.rank() == 0 || x.shape().back() % K != 0)
-    detail::fail("chunk: the last axis of shape ", x.shape(), " cannot be cut into ", K, " equal blocks");
+    detail::fail("chunk: the last axis of shape ", x.shape(), " cannot be cut into ", K,
+                 " equal blocks; its extent must be a multiple of ", K);
   return {x};
 }
 

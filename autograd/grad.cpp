@@ -9,11 +9,10 @@ using namespace detail;
 namespace {
 
 template <class T>
-Var<T> unused(const Var<T>& input, std::size_t index, const GradOptions& options) {
+void need_use(const Var<T>& input, std::size_t index, const GradOptions& options) {
   if (!options.allow_unused)
     fail("grad: the output does not depend on input ", index, " of shape ", input.shape(),
          "; remove it, or ask for zeros with {.allow_unused = true}");
-  return zeros<T>(input.shape());
 }
 
 }  // namespace
@@ -50,7 +49,11 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
     sweep.run(tape->last, nullptr);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       Var<T> g = sweep.gradient(places[i], inputs[i].shape());
-      result.push_back(g.defined() ? std::move(g) : unused(inputs[i], i, options));
+      if (!g.defined()) {
+        if (!sweep.reached(places[i].slot)) need_use(inputs[i], i, options);
+        g = zeros<T>(inputs[i].shape());
+      }
+      result.push_back(std::move(g));
     }
     return result;
   }
@@ -58,21 +61,26 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
   std::vector<char> kept;
   for (const Place& place : places) kept.push_back(std::exchange(tape->slots[place.slot].keep, true));
   const Seed one{seed, 1, nullptr};
-  run_sweep(*tape, {&one, 1}, !options.keep_tape);
+  // An Error for an unused input must leave the tape as it is, so the tape can only be consumed after the
+  // sweep.
+  const bool consume = !options.keep_tape;
+  run_sweep(*tape, {&one, 1}, consume && options.allow_unused);
   Sweep sweep(*tape);
+  std::size_t first_unused = inputs.size();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (const T* g = sweep.gradient<T>(places[i], inputs[i].size())) {
-      Array<T> array(inputs[i].shape());  // of its own: other inputs may be windows of the same slot
-      std::copy_n(g, array.size(), array.data());
-      result.emplace_back(std::move(array));
-    } else {
-      result.emplace_back();
-    }
+    const Slot& slot = tape->slots[places[i].slot];
+    if (slot.low == slot.high && slot.size) first_unused = std::min(first_unused, i);
+    Array<T> array(inputs[i].shape(), T(0));  // of its own: other inputs may be windows of the same slot
+    if (const T* g = sweep.gradient<T>(places[i], array.size())) std::copy_n(g, array.size(), array.data());
+    result.emplace_back(std::move(array));
   }
   for (std::size_t i = places.size(); i-- > 0;) tape->slots[places[i].slot].keep = kept[i];
   clear_gradients(*tape);
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (!result[i].defined()) result[i] = unused(inputs[i], i, options);
+  if (first_unused < inputs.size()) need_use(inputs[first_unused], first_unused, options);
+  if (consume && !tape->consumed) {
+    tape->release_nodes();
+    tape->consumed = true;
+  }
   return result;
 }
 

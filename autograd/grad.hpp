@@ -20,7 +20,8 @@ struct GradOptions {
 /// recorded values (also intermediate ones) of the active tape.
 ///
 /// Throws Error if no tape is active or it was consumed, if the output is not a scalar or was not recorded on
-/// it, if an input is a constant, or if the output does not depend on it (unless allow_unused).
+/// it, if an input is a constant, or if the output does not depend on it (unless allow_unused; a window of a
+/// value that is in use has zeros). The tape is then as before.
 template <class T>
 std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, GradOptions options = {});
 

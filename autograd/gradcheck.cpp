@@ -24,7 +24,7 @@ Var<double> weights(const Shape& shape, unsigned seed) {
 }
 
 Var<double> scalar(const Var<double>& y) {
-  if (!y.defined()) fail("gradcheck: the function returned an empty Var");
+  if (!y.defined()) fail("gradcheck: the function returned an empty Var; return what it computed");
   return y.rank() == 0 ? y : sum(y * weights(y.shape(), 1));
 }
 
@@ -65,6 +65,15 @@ std::vector<std::size_t> index_of(std::size_t entry, const Shape& shape) {
   return index;
 }
 
+Vars gradients_of(const std::function<Var<double>()>& f, const Vars& inputs, bool recorded) {
+  const Tape tape;
+  const Var<double> y = f();
+  if (y.differentiable()) return grad(y, inputs, {.create_graph = recorded, .allow_unused = true});
+  Vars none;
+  for (const Var<double>& input : inputs) none.push_back(zeros<double>(input.shape()));
+  return none;
+}
+
 void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
                  const GradcheckOptions& options, GradcheckReport& report) {
   const auto evaluate = [&] {
@@ -74,15 +83,9 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
       fail("gradcheck: the function is ", y, " at or next to the inputs; check it where it is finite");
     return y;
   };
-  Vars gradients;
-  {
-    const Tape tape;
-    const Var<double> y = f();
-    if (y.differentiable())
-      gradients = grad(y, inputs, {.allow_unused = true});
-    else
-      for (const Var<double>& input : inputs) gradients.push_back(zeros<double>(input.shape()));
-  }
+  // What the next order differentiates is the recorded gradient, so that has to be right as well.
+  std::vector<std::pair<std::string, Vars>> gradients{{"", gradients_of(f, inputs, false)}};
+  if (order < options.order) gradients.emplace_back("create_graph", gradients_of(f, inputs, true));
   for (std::size_t i = 0; i < inputs.size(); ++i)
     for (std::size_t entry = 0; entry < inputs[i].size(); ++entry) {
       const double x = inputs[i].array().data()[entry];
@@ -94,14 +97,16 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
       const double y_below = evaluate();
       set_entry(inputs[i], entry, x);
       const double numeric = (y_above - y_below) / (above - below);
-      const double analytic = gradients[i].array().data()[entry];
-      const double error = std::abs(analytic - numeric);
       ++report.checked;
-      report.largest_error = std::max(report.largest_error, error);
-      if (!(error <= options.atol + options.rtol * std::abs(numeric)))
-        report.mismatches.push_back(
-            {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order,
-             index_of(entry, inputs[i].shape()), analytic, numeric});
+      for (const auto& [kind, gradient] : gradients) {
+        const double analytic = gradient[i].array().data()[entry];
+        const double error = std::abs(analytic - numeric);
+        report.largest_error = std::max(report.largest_error, error);
+        if (!(error <= options.atol + options.rtol * std::abs(numeric)))
+          report.mismatches.push_back(
+              {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order, kind,
+               index_of(entry, inputs[i].shape()), analytic, numeric});
+      }
     }
 }
 
@@ -109,7 +114,7 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
 
 GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOptions options) {
   if (options.order != 1 && options.order != 2)
-    fail("gradcheck: order ", options.order, "; 1 and 2 are checked");
+    fail("gradcheck: order ", options.order, " was asked for; it must be 1 or 2");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) fail("gradcheck: input ", i, " is an empty Var; assign it a value first");
     if (!inputs[i].is_variable()) inputs[i] = variable(inputs[i].array().copy());
@@ -139,7 +144,8 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
     const GradcheckMismatch& m = report.mismatches[i];
     out << "\n  " << m.input << '[';
     for (std::size_t k = 0; k < m.index.size(); ++k) out << (k ? ", " : "") << m.index[k];
-    out << "] (order " << m.order << "): analytic " << m.analytic << ", numeric " << m.numeric;
+    out << "] (order " << m.order << (m.kind.empty() ? "" : ", ") << m.kind << "): analytic " << m.analytic
+        << ", numeric " << m.numeric;
   }
   if (report.mismatches.size() > kShown)
     out << "\n  ... and " << report.mismatches.size() - kShown << " more";

@@ -23,6 +23,7 @@ struct GradcheckOptions {
 struct GradcheckMismatch {
   std::string input;
   int order;                       ///< 1 or 2: which derivative it was
+  std::string kind;                ///< "create_graph" if it is the recorded gradient that differs, else empty
   std::vector<std::size_t> index;  ///< of the entry in the input
   double analytic, numeric;
 };
@@ -57,7 +58,8 @@ requires(!std::is_convertible_v<F, CheckedFunction>) GradcheckReport
     gradcheck(const F& f, std::vector<Var<double>> inputs, GradcheckOptions options = {}) {
   using V = const Var<double>&;
   const auto need = [count = inputs.size()](std::size_t wanted) {
-    if (count != wanted) detail::fail("gradcheck: the function takes ", wanted, " inputs and got ", count);
+    if (count != wanted)
+      detail::fail("gradcheck: the function takes ", wanted, " inputs and got ", count, "; give it as many");
   };
   if constexpr (std::is_invocable_v<F>) {
     return gradcheck(CheckedFunction([&](const auto&) { return f(); }), std::move(inputs),

@@ -175,6 +175,7 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, cons
                      Var<T>* addend) {
   const Sizes size = linear_sizes(op, x, weight, bias);
   const Shape shape = with_last_axis(x.shape(), size.out);
+  if (addend) addend->require_value(op);
   if (addend && !(addend->shape() == shape))
     fail(op, ": the addend has shape ", addend->shape(), "; x W^T has shape ", shape,
          ", and both must be equal");

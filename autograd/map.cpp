@@ -47,12 +47,15 @@ bool find_layout(const Shape& operand, const Shape& output, Layout& layout) {
   return true;
 }
 
-bool overlap(const auto& a, std::size_t a_size, const auto& b, std::size_t b_size) {
+// Whether the kernel, which writes the gradients of both in one pass, would write to the same elements in an
+// order that matters. `cols` is the width of blocks of columns.
+bool overlap(const auto& a, std::size_t a_size, const auto& b, std::size_t b_size, std::size_t cols) {
   if (!a.place.differentiable() || a.place.slot != b.place.slot) return false;
   if (a.place.offset + a_size <= b.place.offset || b.place.offset + b_size <= a.place.offset) return false;
   if (a.place.offset != b.place.offset || a.layout != b.layout) return true;
   if (a.layout == Layout::full) return false;
-  return a.layout != Layout::columns || a.first == b.first || a.width != b.width;
+  return a.layout != Layout::columns || a.width != b.width ||
+         (a.first < b.first + cols && b.first < a.first + cols);
 }
 
 }  // namespace
@@ -128,7 +131,9 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
     if (layout == Layout::column || layout == Layout::columns) cols = std::min(cols, shape.back());
   }
   // Divisions are slow enough to be worth avoiding: at batch 1 they would cost as much as the arithmetic.
-  rows = cols == size ? size != 0 : cols == shape.back() ? shape.prefix(shape.rank() - 1).size() : size / cols;
+  rows = cols == size           ? size != 0
+         : cols == shape.back() ? shape.prefix(shape.rank() - 1).size()
+                                : size / cols;
   bool overlapping = false;
   for (std::size_t i = 0; i < count; ++i) {
     Operand<T>& operand = operands[i];
@@ -155,7 +160,7 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
       return o.layout == Layout::columns ? rows * o.width : o.width;
     };
     for (std::size_t k = 0; k < i; ++k)
-      overlapping |= overlap(operand, extent(operand), operands[k], extent(operands[k]));
+      overlapping |= overlap(operand, extent(operand), operands[k], extent(operands[k]), cols);
   }
   return overlapping;
 }

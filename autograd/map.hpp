@@ -47,7 +47,7 @@ struct MapNode : Node {
     bool any = false;
     for (std::size_t o = 0; o < kOutputs; ++o)
       any |= (gradient[o] = sweep.gradient<T>(out[o], size)) != nullptr;
-    if (!any || !size) return;
+    if (!any) return;
     if constexpr (std::is_same_v<F, fn::Add>) {  // the gradient itself, shared where it can be
       if (in[0].layout == Layout::full && in[1].layout == Layout::full) {
         sweep.pass<T>(out[0], in[0].place, size);
@@ -118,7 +118,7 @@ struct MapNode : Node {
               [&] {
                 const Var<T> g = sweep.gradient(out[kO], shape);
                 if (!g.defined()) return;
-                sweep.add(std::get<kO>(y).place(), shape, g);
+                sweep.add(std::get<kO>(y).place(), std::get<kO>(y).shape(), g);
                 any = true;
               }(),
               ...);

@@ -36,7 +36,7 @@ struct alignas(64) Block {
   std::size_t capacity;       // bytes
   Block* next;                // in the pool
 
-  void* data() { return this + 1; }
+  void* data() { return reinterpret_cast<char*>(this) + sizeof(Block); }
 };
 
 Block* allocate_block(std::size_t bytes);                // one reference, unpublished
@@ -44,7 +44,7 @@ void free_block(Block* block);                           // no reference left
 void make_variable(Block* block, std::size_t elements);  // gives the block an identity
 
 inline void publish(Block* block) {
-  if (block) block->published = true;
+  if (block && !block->published) block->published = true;  // no write to what threads share
 }
 
 inline Block* retain(Block* block) {

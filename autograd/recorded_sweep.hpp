@@ -17,6 +17,9 @@ class RecordedSweep {
   // The gradient that has arrived at a value, of its shape; an empty Var if none has.
   Var<T> gradient(Place place, const Shape& shape);
 
+  // Whether a gradient has arrived at any part of a slot.
+  bool reached(SlotId slot) { return !pieces(slot).empty(); }
+
   // Adds to the gradient of an input of this shape. A gradient of a larger shape is summed over the axes
   // along which the input was broadcast.
   void add(Place place, const Shape& shape, const Var<T>& gradient);

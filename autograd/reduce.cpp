@@ -32,7 +32,7 @@ template <class T>
 void need_rows(const char* call, const Var<T>& x) {
   x.use(call);
   if (x.rank() == 0 || x.shape().back() == 0)
-    fail(call, ": shape ", x.shape(), " has no entries along its last axis");
+    fail(call, ": shape ", x.shape(), " has no entries along its last axis; at least one is needed");
 }
 
 // The largest entry of each row, as a constant. Where that is not finite it is 0, so that x - m is no NaN.
@@ -66,7 +66,8 @@ Var<T> sum(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool kee
 template <class T>
 Var<T> mean(const Var<T>& x) {
   x.use("mean");
-  if (x.size() == 0) fail("mean: shape ", x.shape(), " has no entries");
+  if (x.size() == 0)
+    fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
   return sum(x) * (T(1) / static_cast<T>(x.size()));
 }
 
@@ -74,7 +75,8 @@ template <class T>
 Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool keepdims) {
   x.use("mean");
   const auto [kept, dropped] = reduced("mean", x.shape(), axes);
-  if (x.size() == 0) fail("mean: shape ", x.shape(), " has no entries");
+  if (x.size() == 0)
+    fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
   return sum(x, axes, keepdims) * (static_cast<T>(kept.size()) / static_cast<T>(x.size()));
 }
 
@@ -95,6 +97,7 @@ Var<T> log_softmax(const Var<T>& x) {
 
 template <class T>
 Var<T> softmax(const Var<T>& x) {
+  need_rows("softmax", x);
   return exp(log_softmax(x));
 }
 

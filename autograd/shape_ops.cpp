@@ -375,11 +375,12 @@ Var<T> Columns<T>::var() const {
 
 template <class T>
 Var<T> concat(std::span<const Var<T>> parts) {
-  if (parts.empty()) fail("concat: no parts to join");
+  if (parts.empty()) fail("concat: no parts to join; at least one is needed");
   std::size_t extent = 0;
   for (const Var<T>& part : parts) {
     part.use("concat");
-    if (part.rank() == 0 || !(part.shape().suffix(1) == parts[0].shape().suffix(1)))
+    if (part.rank() == 0) fail("concat: a part is a scalar, of shape (), and has no axis to join; use stack");
+    if (!(part.shape().suffix(1) == parts[0].shape().suffix(1)))
       fail("concat: parts of shape ", parts[0].shape(), " and ", part.shape(),
            " cannot be joined along axis 0; their other axes must be equal");
     extent += part.shape(0);
@@ -391,13 +392,14 @@ Var<T> concat(std::span<const Var<T>> parts) {
 
 template <class T>
 Var<T> stack(std::span<const Var<T>> parts) {
-  if (parts.empty()) fail("stack: no parts to join");
+  if (parts.empty()) fail("stack: no parts to join; at least one is needed");
   Shape shape{parts.size()};
   for (std::size_t extent : parts[0].shape()) shape.push_back(extent);
   for (const Var<T>& part : parts) {
     part.use("stack");
     if (!(part.shape() == parts[0].shape()))
-      fail("stack: parts of shape ", parts[0].shape(), " and ", part.shape(), "; all must have one shape");
+      fail("stack: parts of shape ", parts[0].shape(), " and ", part.shape(),
+           "; all must have one shape, reshape or broadcast_to the others");
   }
   return join("stack", parts, shape);
 }
@@ -405,7 +407,7 @@ Var<T> stack(std::span<const Var<T>> parts) {
 template <class T>
 Var<T> transpose(const Var<T>& x) {
   const Place in = x.use("transpose");
-  if (x.rank() != 2) fail("transpose: shape ", x.shape(), " is not a matrix");
+  if (x.rank() != 2) fail("transpose: shape ", x.shape(), " is not a matrix; reshape it to two axes");
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>({x.shape(1), x.shape(0)}, tape);
   transpose(x.array().data(), x.shape(0), x.shape(1), const_cast<T*>(out.array().data()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "columns.hpp"
 
@@ -20,10 +21,18 @@ Var<T> sum_to(const Var<T>& x, const Shape& shape);
 /// none.
 template <class T>
 Var<T> concat(std::span<const Var<T>> parts);
+template <class T>
+Var<T> concat(const std::vector<Var<T>>& parts) {
+  return concat(std::span<const Var<T>>(parts));
+}
 
 /// Vars of one shape as the entries of a new axis 0. Throws Error if the shapes differ, or if there are none.
 template <class T>
 Var<T> stack(std::span<const Var<T>> parts);
+template <class T>
+Var<T> stack(const std::vector<Var<T>>& parts) {
+  return stack(std::span<const Var<T>>(parts));
+}
 
 /// The transpose of a matrix. Throws Error for other ranks.
 template <class T>

@@ -30,8 +30,10 @@ class FlushDenormals {
 const char* Sweep::arrived(Place place, std::size_t size) {
   if (!place.differentiable()) return nullptr;
   Slot& slot = tape_.slots[place.slot];
-  if (slot.gathers) flush(place.slot);
+  if (slot.pending) flush(place.slot);
   const std::size_t begin = place.offset, end = begin + size;
+  static const char empty = 0;
+  if (!size) return &empty;  // a gradient without entries is always complete
   if (slot.low == slot.high || end <= slot.low || begin >= slot.high) return nullptr;
   const std::size_t bytes = slot.element_bytes;
   if (begin < slot.low) {
@@ -172,9 +174,10 @@ template <class T>
 void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
   Deferred& d = tape_.deferred[index - 1];
   const T* g = gradient<T>(g_place, rows * d.out);
-  if (!g || !rows) return;
+  if (!g) return;
+  if (rows >= kFlushRows || !rows) return add_product(*this, d, a, g, rows);
   d.flush = flush_rows<T>;
-  if (rows >= kFlushRows) return add_product(*this, d, a, g, rows);
+  list_pending(index);
   const std::size_t a_bytes = rows * d.in * sizeof(T), g_bytes = rows * d.out * sizeof(T);
   const char *a_at = reinterpret_cast<const char*>(a), *g_at = reinterpret_cast<const char*>(g);
   if (d.rows + rows > kFlushRows) flush_rows<T>(*this, d);
@@ -211,8 +214,26 @@ template void Sweep::product<float>(std::uint32_t, const float*, Block*, Place, 
 template void Sweep::product<double>(std::uint32_t, const double*, Block*, Place, std::size_t);
 
 void Sweep::flush(SlotId id) {
-  for (Deferred& d : tape_.deferred)
-    if (d.rows && (d.weight.slot == id || d.bias.slot == id)) d.flush(*this, d);
+  std::uint32_t i = std::exchange(tape_.slots[id].pending, 0);
+  while (i) {
+    Deferred& d = tape_.deferred[i - 1];
+    const std::size_t list = d.weight.slot == id ? 0 : 1;
+    i = std::exchange(d.next_pending[list], 0);
+    d.listed[list] = false;
+    if (d.rows) d.flush(*this, d);
+  }
+}
+
+// Puts a product that has rows on the lists of the slots that they are for.
+void Sweep::list_pending(std::uint32_t index) {
+  Deferred& d = tape_.deferred[index - 1];
+  const Place places[] = {d.weight, d.bias};
+  for (std::size_t list = 0; list < 2; ++list) {
+    if (!places[list].differentiable() || d.listed[list]) continue;
+    if (list == 1 && d.bias.slot == d.weight.slot) continue;  // one list serves both
+    d.listed[list] = true;
+    d.next_pending[list] = std::exchange(tape_.slots[places[list].slot].pending, index);
+  }
 }
 
 namespace {
@@ -257,6 +278,9 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
     release(std::exchange(d.g_block, nullptr));
     d.packed = false;
     d.rows = 0;
+    d.listed[0] = d.listed[1] = false;
+    for (const Place& place : {d.weight, d.bias})
+      if (place.differentiable()) tape.slots[place.slot].pending = 0;
   }
 }
 

@@ -52,11 +52,12 @@ SlotId TapeStorage::leaf_slot(Block* block, std::size_t element_bytes) {
 
 std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_t in, std::size_t out,
                                             bool out_by_in) {
-  std::uint32_t& first = slots[weight.differentiable() ? weight.slot : bias.slot].deferred;
-  for (std::uint32_t i = first; i; i = deferred[i - 1].next) {
+  constexpr int kMostLooked = 32;  // where one slot has more weights than that, each use gathers for itself
+  std::uint32_t& latest = slots[weight.differentiable() ? weight.slot : bias.slot].deferred;
+  int looked = 0;
+  for (std::uint32_t i = latest; i && looked < kMostLooked; i = deferred[i - 1].next, ++looked) {
     const Deferred& d = deferred[i - 1];
-    if (d.weight.slot == weight.slot && d.weight.offset == weight.offset && d.in == in && d.out == out &&
-        d.out_by_in == out_by_in && d.bias.slot == bias.slot && d.bias.offset == bias.offset)
+    if (d.weight == weight && d.bias == bias && d.in == in && d.out == out && d.out_by_in == out_by_in)
       return i;
   }
   Deferred& entry = deferred.emplace_back();
@@ -65,10 +66,8 @@ std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_
   entry.in = in;
   entry.out = out;
   entry.out_by_in = out_by_in;
-  entry.next = first;
-  for (const Place& place : {weight, bias})
-    if (place.differentiable()) slots[place.slot].gathers = true;
-  return first = static_cast<std::uint32_t>(deferred.size());
+  entry.next = latest;
+  return latest = static_cast<std::uint32_t>(deferred.size());
 }
 
 void TapeStorage::next_chunk(std::size_t bytes) {
@@ -203,10 +202,11 @@ Gradients::~Gradients() {
 const Gradients::Entry* Gradients::find(const detail::Block* variable) const {
   if (!variable || !variable->variable_id) return nullptr;
   const auto* entries = entries_ ? static_cast<const Entry*>(entries_->data()) : nullptr;
+  const std::size_t hint = __atomic_load_n(&hint_, __ATOMIC_RELAXED);  // threads may look up at the same time
   for (std::size_t i = 0; i < count_; ++i) {
-    const std::size_t at = (hint_ + i) % count_;
+    const std::size_t at = (hint + i) % count_;
     if (entries[at].variable_id != variable->variable_id) continue;
-    hint_ = at + 1;
+    __atomic_store_n(&hint_, at + 1, __ATOMIC_RELAXED);
     return &entries[at];
   }
   return nullptr;

@@ -63,6 +63,7 @@ struct Slot {
   char* data = nullptr;           // of element 0
   std::size_t size = 0;           // elements
   std::size_t low = 0, high = 0;  // elements [low, high) hold a gradient
+  std::uint32_t pending = 0;      // 1 + index of the first deferred product that has rows for this slot, or 0
   std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
   bool gathers = false;           // deferred products end here
   std::uint8_t element_bytes = 0;
@@ -88,6 +89,9 @@ struct Deferred {
   const char *a = nullptr, *g = nullptr;  // the pending rows, the latest first
   Block *a_block = nullptr, *g_block = nullptr;
   bool packed = false;  // the rows were copied into blocks of our own
+  // The lists of those that wait for a slot (Slot::pending): the weight's and the bias'.
+  std::uint32_t next_pending[2] = {0, 0};
+  bool listed[2] = {false, false};
   void (*flush)(Sweep&, Deferred&) = nullptr;
 };
 
@@ -240,6 +244,7 @@ class Sweep {
   void flush(SlotId id);
 
  private:
+  void list_pending(std::uint32_t index);
   const char* arrived(Place place, std::size_t size);
   char* writable(Place place, std::size_t size, bool& accumulate);
   bool share(Place from, Place to, std::size_t size);

@@ -47,14 +47,20 @@ class Var {
 
   /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape
   /// ended.
-  ArrayView<T> value() const { return array().view(); }
+  ArrayView<T> value() const {
+    require_value("value");
+    return array().view();
+  }
   /// The elements, as an Array.
   const Array<T>& array() const {
     share();
     return array_;
   }
   /// The single element of a Var of one element. Throws Error on others.
-  T item() const { return array_.item(); }
+  T item() const {
+    require_value("item");
+    return array_.item();
+  }
 
   /// The same value as a constant: no gradient flows through it, and it may outlive the tape. No copy.
   Var detach() const {
@@ -73,34 +79,48 @@ class Var {
   /// it.
   template <XtensorExpression E>
   void assign(const E& expression) {
-    update([&](auto&& elements) { xt::noalias(elements) = expression; },
-           Shape(expression.shape().begin(), expression.shape().end()));
+    need_variable("assign");
+    const Array<T> values(expression);  // first: the expression may read what is written
+    if (!(values.shape() == shape()))
+      detail::fail("assign: values of shape ", values.shape(), " do not fit the variable's shape ", shape());
+    update_elements([&](T* elements) { std::copy_n(values.data(), values.size(), elements); });
   }
 
   /// Changes a variable's elements in place: `change` gets them as an xtensor container of fixed shape. A
   /// tape that recorded the old value refuses to run backward afterwards.
   template <class Change>
   void update(Change&& change) {
-    update(std::forward<Change>(change), shape());
+    need_variable("update");
+    ++array_.block()->version;  // first: a change that throws may have begun
+    change(array_.mutable_view());
   }
 
   /// The same, on the bare elements in row-major order.
   template <class Change>
   void update_elements(Change&& change) {
-    need_variable();
-    change(array_.data());
+    need_variable("update_elements");
     ++array_.block()->version;
+    change(array_.data());
   }
 
   /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes
   /// differ.
-  Var reshape(const Shape& shape) const { return window(array_.reshape(shape)); }
+  Var reshape(const Shape& shape) const {
+    require_value("reshape");
+    return window(array_.reshape(shape));
+  }
 
   /// Entries [begin, end) of axis 0; a window, no node. Throws Error if they do not exist.
-  Var slice(std::size_t begin, std::size_t end) const { return window(array_.slice(begin, end)); }
+  Var slice(std::size_t begin, std::size_t end) const {
+    require_value("slice");
+    return window(array_.slice(begin, end));
+  }
 
   /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
-  Var operator[](std::size_t index) const { return window(array_[index]); }
+  Var operator[](std::size_t index) const {
+    require_value("operator[]");
+    return window(array_[index]);
+  }
 
   // --- for ops
   // -------------------------------------------------------------------------------------------------
@@ -117,7 +137,7 @@ class Var {
   /// or if nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
     share();
-    if (place_.slot == detail::kConstant && defined()) return {};
+    if (place_.slot == detail::kConstant && defined() && !array_.block()->variable_id) return {};
     return resolve(op);
   }
 
@@ -157,20 +177,11 @@ class Var {
     return result;
   }
 
-  void need_variable() const {
+  void need_variable(const char* call) const {
+    require_value(call);
     if (!is_variable())
-      detail::fail("update: this Var of shape ", shape(),
-                   " is not a variable, and other values never change; make it "
-                   "with variable()");
-  }
-
-  template <class Change>
-  void update(Change&& change, const Shape& given) {
-    need_variable();
-    if (!(given == shape()))
-      detail::fail("assign: values of shape ", given, " do not fit the variable's shape ", shape());
-    change(array_.mutable_view());
-    ++array_.block()->version;
+      detail::fail(call, ": this Var of shape ", shape(),
+                   " is not a variable, and other values never change; make it with variable()");
   }
 
   detail::Place resolve(const char* op) const;
@@ -190,6 +201,10 @@ detail::Place Var<T>::resolve(const char* op) const {
   require_value(op);
   TapeStorage* tape = recording();
   if (!tape) return {};
+  if (place_.slot == kConstant) {  // a detached variable: the tape has to notice if it is updated
+    tape->leaf_slot(array_.block(), sizeof(T));
+    return {};
+  }
   if (is_variable()) {
     const std::size_t offset =
         static_cast<std::size_t>(array_.data() - static_cast<const T*>(array_.block()->data()));
@@ -208,6 +223,7 @@ detail::Place Var<T>::resolve(const char* op) const {
 /// (copies them if others hold the array).
 template <class T>
 Var<T> variable(Array<T> array) {
+  if (!array.defined()) detail::fail("variable: the array is empty; give it a shape and elements first");
   if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data()))
     array = array.copy();
   detail::make_variable(array.block(), array.size());

@@ -5,8 +5,8 @@ namespace nn::detail {
 using namespace ag::detail;
 
 template <class T>
-OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, OutputHabit& habit)
-    : steps_(steps),
+OutputStack<T>::OutputStack(const ag::Var<T>& inputs, std::size_t batch, OutputHabit& habit)
+    : steps_(inputs.shape(0)),
       habit_(habit),
       tape_(recording()),
       saved_destination_(context.destination),
@@ -14,6 +14,8 @@ OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, OutputHabit& h
   if (tape_) slot_ = tape_->new_slot(0, sizeof(T));  // before all nodes that write to it
   context.destination = {};
   context.log = nullptr;
+  // Inputs of another width are likely to be another cell's.
+  if (const std::size_t width = inputs.shape().back(); width != habit_.input_width) habit_ = {0, {}, width};
   if (!habit_.index || !habit_.shape.rank()) return;
   ag::Shape step = habit_.shape;  // a guess; the first step tells
   step[0] = batch;
@@ -28,6 +30,7 @@ OutputStack<T>::~OutputStack() {
 
 template <class T>
 void OutputStack<T>::make_stack(const ag::Shape& step) {
+  stack_ = {};  // a wrong guess is given back first
   stack_ = ag::Array<T>(ag::Shape{steps_ * step.size()});
   if (tape_) tape_->slots[slot_].size = stack_.size();
   set_shape(step);
@@ -92,7 +95,8 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
     scattered_.push_back(output);
     return output;
   }
-  habit_ = {0, shape_};
+  habit_.index = 0;
+  habit_.shape = shape_;
   for (const OutputRecord& result : log_)
     if (result.data == output.array().data() && result.bytes == output.size() * sizeof(T))
       habit_.index = result.index - first_output_;

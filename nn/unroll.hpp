@@ -64,10 +64,11 @@ struct Unrolled {
 namespace detail {
 
 // What the steps of a cell have in common: which of the results that a step makes is its output (1 is the
-// first, 0 is not known), and of which shape.
+// first, 0 is not known), and of which shape, for inputs of a width.
 struct OutputHabit {
   std::uint64_t index = 0;
   ag::Shape shape;
+  std::size_t input_width = 0;
 };
 
 // Gets the output of every step into one array. Where the op that makes it is the same at each step, which
@@ -76,7 +77,7 @@ template <class T>
 class OutputStack {
  public:
   // `habit` is what an earlier unrolling of the same cell has shown. It is updated.
-  OutputStack(std::size_t steps, std::size_t batch, OutputHabit& habit);
+  OutputStack(const ag::Var<T>& inputs, std::size_t batch, OutputHabit& habit);
   ~OutputStack();
   OutputStack(const OutputStack&) = delete;
 
@@ -132,7 +133,7 @@ Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C
   } else {
     inputs = x;
   }
-  detail::OutputStack<T> outputs(steps, x.shape(1), habits[ag::detail::recording() != nullptr]);
+  detail::OutputStack<T> outputs(inputs, x.shape(1), habits[ag::detail::recording() != nullptr]);
   for (std::size_t t = 0; t < steps; ++t) {
     ag::Var<T> input = inputs[t];
     if (sole) input = std::move(input).mark_fresh();

@@ -1,0 +1,370 @@
+// Every mistake that the library can see is answered by an Error that names the call, the shapes and the
+// remedy, and loses nothing: the next step is right.
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <xtensor/xview.hpp>
+
+#include "random_arrays.hpp"
+
+namespace ag = autograd;
+using ag::Shape;
+using ag::Tape;
+using V = ag::Var<double>;
+using Vars = std::vector<V>;
+
+namespace {
+
+struct Mistake {
+  std::function<void()> make;
+  std::string message;
+};
+
+V constant(const Shape& shape) { return test::random_array(shape, 1); }
+V leaf(const Shape& shape) { return test::random_variable(shape, 2); }
+std::span<const V> span(const Vars& parts) { return parts; }
+
+std::string message_of(const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const ag::Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+// A step of training, on values of its own.
+void check_that_a_step_works() {
+  const V w = ag::variable(xt::xarray<double>{{1, 2}, {3, 4}});
+  Tape tape;
+  const ag::Gradients g = tape.backward(ag::sum(square(ag::linear(V(xt::xarray<double>{1, -1}), w))));
+  CHECK(test::numbers(g.array(w)) == std::vector<double>{-2, 2, -2, 2});
+}
+
+void check(const std::vector<Mistake>& mistakes) {
+  for (const bool taped : {false, true})
+    for (const Mistake& mistake : mistakes) {
+      {
+        const std::unique_ptr<Tape> tape = taped ? std::make_unique<Tape>() : nullptr;
+        CHECK(message_of(mistake.make) == mistake.message);
+        if (taped) CHECK(tape->size() == 0);
+      }
+      check_that_a_step_works();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("shapes that do not fit") {
+  check({
+      {[] { leaf({3}) + leaf({2}); },
+       "add: shapes (3,) and (2,) do not broadcast: axis -1 is 3 and 2; make them equal, or one of them 1"},
+      {[] {
+         constant({3, 2}) - leaf({2, 1, 5});
+       },
+       "subtract: shapes (3, 2) and (2, 1, 5) do not broadcast: axis -1 is 2 and 5; make them equal, or one "
+       "of them 1"},
+      {[] {
+         leaf({3, 2}) * leaf({2, 2});
+       },
+       "multiply: shapes (3, 2) and (2, 2) do not broadcast: axis -2 is 3 and 2; make them equal, or one of "
+       "them 1"},
+      {[] { leaf({0}) / leaf({2}); },
+       "divide: shapes (0,) and (2,) do not broadcast: axis -1 is 0 and 2; make them equal, or one of them "
+       "1"},
+      {[] { ag::map([](auto a, auto b, auto c) { return a * b * c; }, leaf({3}), leaf({}), leaf({4})); },
+       "map: shapes (3,) and () and (4,) do not broadcast: axis -1 is 3 and 4; make them equal, or one of "
+       "them 1"},
+      {[] {
+         ag::map([](auto a, auto b) { return a * b; }, ag::columns(leaf({2, 4}), 0, 2), leaf({3, 2}));
+       },
+       "map: shapes (2, 2) and (3, 2) do not broadcast: axis -2 is 2 and 3; make them equal, or one of them "
+       "1"},
+      {[] {
+         ag::map([](auto a, auto b) { return a * b; }, ag::columns(leaf({1, 4}), 0, 2), leaf({3, 2}));
+       },
+       "map: a block of columns of shape (1, 2) cannot broadcast to shape (3, 2); take it as a value of its "
+       "own with columns(...).var()"},
+      {[] {
+         ag::matmul(leaf({2, 3}), leaf({2, 3}));
+       },
+       "matmul: shapes (2, 3) and (2, 3) do not fit; (..., K) times (K, N) is needed"},
+      {[] {
+         ag::matmul(leaf({}), leaf({2, 3}));
+       },
+       "matmul: shapes () and (2, 3) do not fit; (..., K) times (K, N) is needed"},
+      {[] { ag::matmul(leaf({3}), leaf({3})); },
+       "matmul: shapes (3,) and (3,) do not fit; (..., K) times (K, N) is needed"},
+      {[] { ag::linear(leaf({3}), leaf({3})); },
+       "linear: the weight has shape (3,); it must be (out_features, in_features)"},
+      {[] {
+         ag::linear(leaf({2, 3}), leaf({3, 2}));
+       },
+       "linear: the last axis of the input, of shape (2, 3), must have the in_features of the weight, of "
+       "shape (3, 2) "
+       "(out_features, in_features)"},
+      {[] {
+         ag::linear(leaf({2, 3}), leaf({4, 3}), leaf({3}));
+       },
+       "linear: the bias has shape (3,); with a weight of shape (4, 3) it must be (4,)"},
+      {[] {
+         ag::add_linear(leaf({4}), leaf({2, 3}), leaf({4, 3}));
+       },
+       "add_linear: the addend has shape (4,); x W^T has shape (2, 4), and both must be equal"},
+      {[] {
+         ag::add_linear(leaf({2, 4}), leaf({2, 2}), leaf({4, 3}), leaf({4}));
+       },
+       "add_linear: the last axis of the input, of shape (2, 2), must have the in_features of the weight, of "
+       "shape (4, 3) "
+       "(out_features, in_features)"},
+      {[] {
+         ag::broadcast_to(leaf({3}), {2, 4});
+       },
+       "broadcast_to: shape (3,) does not broadcast to (2, 4); its axes must be equal to the last of the "
+       "target, or 1"},
+      {[] {
+         ag::concat(span({leaf({2, 3}), leaf({2, 4})}));
+       },
+       "concat: parts of shape (2, 3) and (2, 4) cannot be joined along axis 0; their other axes must be "
+       "equal"},
+      {[] { ag::concat(span({})); }, "concat: no parts to join; at least one is needed"},
+      {[] {
+         ag::stack(span({leaf({2}), leaf({3})}));
+       },
+       "stack: parts of shape (2,) and (3,); all must have one shape, reshape or broadcast_to the others"},
+      {[] { ag::stack(span({})); }, "stack: no parts to join; at least one is needed"},
+      {[] {
+         ag::transpose(leaf({2, 3, 4}));
+       },
+       "transpose: shape (2, 3, 4) is not a matrix; reshape it to two axes"},
+      {[] {
+         leaf({2, 3}).reshape({4});
+       },
+       "reshape: 6 elements of shape (2, 3) do not fit shape (4,)"},
+      {[] {
+         ag::pick(leaf({2, 3}), xt::xarray<int>{0, 1, 2});
+       },
+       "pick: indices of shape (3,) do not fit values of shape (2, 3); there must be one index for each row "
+       "of the last axis"},
+  });
+}
+
+TEST_CASE("axes and entries that do not exist") {
+  check({
+      {[] {
+         ag::sum(leaf({2, 3}), {2});
+       },
+       "sum: axis 2 does not exist in shape (2, 3); axes are -2 to 1"},
+      {[] {
+         ag::mean(leaf({2, 3}), {-3});
+       },
+       "mean: axis -3 does not exist in shape (2, 3); axes are -2 to 1"},
+      {[] {
+         ag::sum(leaf({2, 3}), {1, -1});
+       },
+       "sum: axis -1 of shape (2, 3) is named twice"},
+      {[] {
+         ag::mean(leaf({0, 3}));
+       },
+       "mean: shape (0, 3) has no entries, so it has no mean; check for that first"},
+      {[] {
+         ag::logsumexp(leaf({2, 0}));
+       },
+       "logsumexp: shape (2, 0) has no entries along its last axis; at least one is needed"},
+      {[] { leaf({3}).slice(2, 4); },
+       "slice: [2, 4) is outside axis 0 of shape (3,); give 0 <= begin <= end <= the extent of axis 0"},
+      {[] { leaf({3}).slice(2, 1); },
+       "slice: [2, 1) is outside axis 0 of shape (3,); give 0 <= begin <= end <= the extent of axis 0"},
+      {[] { leaf({}).slice(0, 1); },
+       "slice: [0, 1) is outside axis 0 of shape (); a scalar has no axis to slice"},
+      {[] {
+         leaf({3, 2})[3];
+       },
+       "operator[]: entry 3 is outside axis 0 of shape (3, 2); indices start at 0"},
+      {[] { leaf({3})[SIZE_MAX]; },
+       "operator[]: entry 18446744073709551615 is outside axis 0 of shape (3,); indices start at 0"},
+      {[] {
+         ag::columns(leaf({2, 3}), 2, 2);
+       },
+       "columns: [2, 4) is outside the last axis of shape (2, 3); give a range inside of it"},
+      {[] {
+         ag::chunk<4>(leaf({2, 6}));
+       },
+       "chunk: the last axis of shape (2, 6) cannot be cut into 4 equal blocks; its extent must be a "
+       "multiple of 4"},
+      {[] {
+         ag::pick(leaf({2, 3}), xt::xarray<int>{0, 3});
+       },
+       "pick: index 3 at row 1 is out of range for 3 columns of shape (2, 3)"},
+      {[] {
+         ag::pick(leaf({2, 3}), xt::xarray<int>{-4, 0});
+       },
+       "pick: index -4 at row 0 is out of range for 3 columns of shape (2, 3)"},
+      {[] { leaf({2}).item(); }, "item: shape (2,) is not a single element; index it first"},
+  });
+}
+
+TEST_CASE("an empty array makes no variable") {
+  CHECK_THROWS_AS(ag::variable(ag::Array<double>()), ag::Error);
+}
+
+TEST_CASE("an empty Var is refused by every op") {
+  const V e, x = leaf({2, 2});
+  const auto empty = [](const std::string& op) {
+    return op + ": an operand is an empty Var; assign it a value first";
+  };
+  check({
+      {[=] { x + e; }, empty("add")},
+      {[=] { 2 / e; }, empty("divide")},
+      {[=] { -e; }, empty("negate")},
+      {[=] { tanh(e); }, empty("tanh")},
+      {[=] { ag::map([](auto a, auto b) { return a + b; }, x, e); }, empty("map")},
+      {[=] { ag::matmul(x, e); }, empty("matmul")},
+      {[=] { ag::linear(x, x, e); }, empty("linear")},
+      {[=] { ag::add_linear(e, x, x); }, "add_linear: an operand is an empty Var; assign it a value first"},
+      {[=] { ag::sum(e); }, empty("sum")},
+      {[=] { ag::mean(e, {0}); }, empty("mean")},
+      {[=] {
+         ag::concat(span({x, e}));
+       },
+       empty("concat")},
+      {[=] { ag::stack(span({e})); }, empty("stack")},
+      {[=] { ag::transpose(e); }, empty("transpose")},
+      {[=] { ag::broadcast_to(e, {2}); }, empty("broadcast_to")},
+      {[=] { ag::pick(e, xt::xarray<int>{0}); }, empty("pick")},
+      {[=] { ag::gradcheck([](const V& y) { return y; }, {e}); },
+       "gradcheck: input 0 is an empty Var; assign it a value first"},
+  });
+}
+
+TEST_CASE("variables and what is none") {
+  V w = leaf({3}), c = constant({3});
+  check({
+      {[&] { c.update([](auto&&) {}); },
+       "update: this Var of shape (3,) is not a variable, and other values never change; make it with "
+       "variable()"},
+      {[&] { w.assign(xt::ones<double>({4})); },
+       "assign: values of shape (4,) do not fit the variable's shape (3,)"},
+      {[&] { w.assign(xt::ones<double>({1})); },
+       "assign: values of shape (1,) do not fit the variable's shape (3,)"},
+  });
+}
+
+TEST_CASE("gradcheck") {
+  check({
+      {[] { ag::gradcheck([](const V& x) { return x; }, {leaf({2})}, {.order = 3}); },
+       "gradcheck: order 3 was asked for; it must be 1 or 2"},
+      {[] {
+         ag::gradcheck([](const V& x) { return x; }, {leaf({2}), leaf({2})});
+       },
+       "gradcheck: the function takes 1 inputs and got 2; give it as many"},
+      {[] { ag::gradcheck([](const V&) { return V(); }, {leaf({2})}); },
+       "gradcheck: the function returned an empty Var; return what it computed"},
+      {[] { ag::gradcheck([](const V& x) { return log(x - x); }, {V(1.0)}); },
+       "gradcheck: the function is -inf at or next to the inputs; check it where it is finite"},
+  });
+}
+
+TEST_CASE("backward and grad") {
+  const V w = leaf({3}), x = leaf({3});
+  Tape tape;
+  const V y = w * 2, loss = ag::sum(y);
+  const auto backward = [&](const V& of) {
+    return message_of([&] { tape.backward(of, {.keep_tape = true}); });
+  };
+  CHECK(backward(y) ==
+        "backward: the loss has shape (3,); reduce it to a scalar, for example with mean or sum");
+  CHECK(backward(V()) == "backward: the loss is an empty Var; assign it a value first");
+  const std::string not_recorded = "backward: the loss was not recorded on this tape; ";
+  CHECK(backward(V(1.0)) == not_recorded + "compute it from variables while the tape is alive");
+  CHECK(backward(loss.detach()) == not_recorded + "compute it from variables while the tape is alive");
+  {
+    Tape inner;
+    const V other = ag::sum(w);
+    CHECK(backward(other) == not_recorded + "call backward on the tape that was active when it was computed");
+    CHECK(message_of([&] { y + 1; }).starts_with("add: an operand of shape (3,) was recorded on "));
+    CHECK(
+        message_of([&] { ag::grad(loss, w); }).starts_with("grad: an operand of shape () was recorded on "));
+    CHECK(test::numbers(inner.backward(other).array(w)) == std::vector<double>{1, 1, 1});
+  }
+  const auto grad = [&](const V& of, const Vars& inputs) {
+    return message_of([&] { ag::grad(of, inputs, {.keep_tape = true}); });
+  };
+  CHECK(grad(y, {w}) == "grad: the output has shape (3,); reduce it to a scalar, for example with sum");
+  CHECK(grad(V(), {w}) == "grad: the output is an empty Var; assign it a value first");
+  CHECK(grad(V(1.0), {w}) ==
+        "grad: the output is a constant; compute it from variables while the tape is alive");
+  CHECK(grad(loss, {w, constant({3})}) ==
+        "grad: input 1 of shape (3,) is a constant; make it a variable with variable()");
+  CHECK(grad(loss, {w, V()}) == "grad: an operand is an empty Var; assign it a value first");
+  const std::string unused =
+      "grad: the output does not depend on input 1 of shape (3,); remove it, or ask for zeros with "
+      "{.allow_unused = true}";
+  CHECK(grad(loss, {w, x}) == unused);
+  CHECK(message_of([&] { ag::grad(loss, Vars{w, x}); }) == unused);  // and the tape is not consumed
+  CHECK(message_of([&] { tape.backward(loss, {.keep_tape = true}); }) == "(no error)");
+
+  const ag::Gradients gradients = tape.backward(loss);
+  CHECK(test::numbers(gradients.array(w)) == std::vector<double>{2, 2, 2});
+  CHECK(message_of([&] { (void)gradients[x]; }) ==
+        "Gradients: the variable of shape (3,) took no part in the loss; ask contains() first");
+  CHECK(message_of([&] { (void)gradients[constant({2})]; }) ==
+        "Gradients: the constant of shape (2,) took no part in the loss; ask contains() first, and make what "
+        "needs a "
+        "gradient with variable()");
+  CHECK(
+      message_of([&] { tape.backward(loss); }) ==
+      "backward: this tape was consumed by an earlier backward; record again on a new Tape, or keep it with "
+      "backward(loss, {.keep_tape = true})");
+  CHECK(message_of([&] { ag::grad(loss, w); }) ==
+        "grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it "
+        "with "
+        "{.keep_tape = true}");
+  check_that_a_step_works();
+}
+
+TEST_CASE("grad without a tape") {
+  const V w = leaf({});
+  CHECK(message_of([&] { ag::grad(w, w); }) ==
+        "grad: no tape is active; record the computation with a Tape in scope");
+}
+
+TEST_CASE("a Var of a tape that has ended") {
+  const V w = leaf({3});
+  V state;
+  {
+    const Tape tape;
+    state = w * 2;
+  }
+  (void)(state + 1);  // without a tape it is a number like others
+  Tape tape;
+  CHECK(message_of([&] { state* w; }) ==
+        "multiply: an operand of shape (3,) was recorded on a tape that has ended, so its gradient would be "
+        "lost; "
+        "detach() it where it leaves the tape (for a state that is carried on: state = state.detach())");
+  CHECK(test::numbers(tape.backward(ag::sum(state.detach() * w)).array(w)) == test::numbers(2 * w));
+}
+
+TEST_CASE("a variable that was updated between recording and backward") {
+  V w = leaf({3});
+  Tape tape;
+  const V loss = ag::sum(w * w);
+  w.update([](auto&& elements) { elements *= 2; });
+  const std::string message =
+      ": a variable of 3 elements was updated after this tape recorded its value, so its gradient would mix "
+      "old and new "
+      "values; run backward before the update, or record again after it";
+  CHECK(message_of([&] { tape.backward(loss); }) == "backward" + message);
+  CHECK(message_of([&] { ag::grad(loss, w); }) == "grad" + message);
+  CHECK(message_of([&] { ag::grad(loss, w, {.create_graph = true}); }) == "grad" + message);
+  check_that_a_step_works();
+}
+
+TEST_CASE("more axes than six") {
+  const std::string message = message_of([] {
+    V(xt::xarray<double>(xt::ones<double>({1, 1, 1, 1, 1, 1, 1})));
+  });
+  CHECK(message.find("more than 6 axes; reshape to fewer axes") != std::string::npos);
+  const V x = constant({1, 1, 1, 1, 1, 1});
+  CHECK(message_of([&] { ag::stack(span({x, x})); }).find("more than 6 axes") != std::string::npos);
+}
