@@ -110,7 +110,8 @@ struct MapKernel {
                                                             std::index_sequence<kI...>) {
       return as_tuple(f(seed<kI, kReplay>(Batch<T>(value(kI)), &read)...));
     };
-    const auto replayed = duals(std::true_type{}, Indices{}), computed = duals(std::false_type{}, Indices{});
+    const auto replayed = duals(std::true_type{}, Indices{});
+    const auto computed = duals(std::false_type{}, Indices{});
     const bool replayable = [&]<std::size_t... kO>(std::index_sequence<kO...>) {
       return (same(std::get<kO>(replayed), std::get<kO>(computed)) && ...);
     }

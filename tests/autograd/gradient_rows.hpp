@@ -11,335 +11,347 @@ Var<T> joined(const Vars<T>& x) {
 }
 
 inline std::vector<Row> elementwise_rows() {
-  return {
-      row(
-          "add", [](const auto& x) { return x[0] + x[1]; }, kAny, kBinary),
-      row(
-          "subtract", [](const auto& x) { return x[0] - x[1]; }, kAny, kBinary),
-      row(
-          "multiply", [](const auto& x) { return x[0] * x[1]; }, kAny, kBinary),
-      row(
-          "divide", [](const auto& x) { return x[0] / x[1]; }, kNonzero, kBinary),
-      row(
-          "negate", [](const auto& x) { return -x[0] * x[0]; }, kAny, kUnary),
-      row(
-          "exp", [](const auto& x) { return exp(x[0]); }, kAny, kUnary),
-      row(
-          "log", [](const auto& x) { return log(x[0]); }, kPositive, kUnary),
-      row(
-          "sqrt", [](const auto& x) { return sqrt(x[0]); }, kPositive, kUnary),
-      row(
-          "square", [](const auto& x) { return square(x[0]); }, kAny, kUnary),
-      row(
-          "abs", [](const auto& x) { return abs(x[0]) * x[0]; }, kNonzero, kUnary),
-      row(
-          "tanh", [](const auto& x) { return tanh(x[0]); }, kAny, kUnary),
-      row(
-          "sigmoid", [](const auto& x) { return sigmoid(x[0]); }, kAny, kUnary),
-      row(
-          "relu", [](const auto& x) { return relu(x[0]) * x[0]; }, kNonzero, kUnary),
-      row(
-          "heaviside", [](const auto& x) { return heaviside(x[0]); }, kNonzero, kUnary),
-      row(
-          "heaviside as a factor", [](const auto& x) { return heaviside(x[0]) * x[0]; }, kNonzero, kUnary),
-      row(
-          "sign", [](const auto& x) { return sign(x[0]); }, kNonzero, kUnary),
-      row(
-          "sign as a factor", [](const auto& x) { return sign(x[0]) * exp(x[0]); }, kNonzero, kUnary),
-      row(
-          "the same operand twice", [](const auto& x) { return (x[0] + x[0]) * x[0] - x[0] / x[0]; },
-          kNonzero, kUnary),
-      row(
-          "int operands", [](const auto& x) { return 2 * x[0] * 3 + 1 - (4 - x[0]) / 2 + 5 / x[0]; },
-          kNonzero, kUnary),
-      row(
-          "float operands", [](const auto& x) { return 2.f / (x[0] + 1.5f) - x[0] * 0.5f; }, kPositive,
-          kUnary),
-      row(
-          "double operands", [](const auto& x) { return 0.5 - x[0] / 0.25 + 2.0 * (x[0] * x[0] - 0.5); },
-          kAny, kUnary),
-  };
+  std::vector<Row> rows;
+  rows.push_back(row(
+      "add", [](const auto& x) { return x[0] + x[1]; }, kAny, kBinary));
+  rows.push_back(row(
+      "subtract", [](const auto& x) { return x[0] - x[1]; }, kAny, kBinary));
+  rows.push_back(row(
+      "multiply", [](const auto& x) { return x[0] * x[1]; }, kAny, kBinary));
+  rows.push_back(row(
+      "divide", [](const auto& x) { return x[0] / x[1]; }, kNonzero, kBinary));
+  rows.push_back(row(
+      "negate", [](const auto& x) { return -x[0] * x[0]; }, kAny, kUnary));
+  rows.push_back(row(
+      "exp", [](const auto& x) { return exp(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "log", [](const auto& x) { return log(x[0]); }, kPositive, kUnary));
+  rows.push_back(row(
+      "sqrt", [](const auto& x) { return sqrt(x[0]); }, kPositive, kUnary));
+  rows.push_back(row(
+      "square", [](const auto& x) { return square(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "abs", [](const auto& x) { return abs(x[0]) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "tanh", [](const auto& x) { return tanh(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "sigmoid", [](const auto& x) { return sigmoid(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "relu", [](const auto& x) { return relu(x[0]) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "heaviside", [](const auto& x) { return heaviside(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "heaviside as a factor", [](const auto& x) { return heaviside(x[0]) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "sign", [](const auto& x) { return sign(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "sign as a factor", [](const auto& x) { return sign(x[0]) * exp(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "the same operand twice", [](const auto& x) { return (x[0] + x[0]) * x[0] - x[0] / x[0]; }, kNonzero,
+      kUnary));
+  rows.push_back(row(
+      "int operands", [](const auto& x) { return 2 * x[0] * 3 + 1 - (4 - x[0]) / 2 + 5 / x[0]; }, kNonzero,
+      kUnary));
+  rows.push_back(row(
+      "float operands", [](const auto& x) { return 2.f / (x[0] + 1.5f) - x[0] * 0.5f; }, kPositive, kUnary));
+  rows.push_back(row(
+      "double operands", [](const auto& x) { return 0.5 - x[0] / 0.25 + 2.0 * (x[0] * x[0] - 0.5); }, kAny,
+      kUnary));
+  return rows;
 }
 
 inline std::vector<Row> shape_rows() {
-  return {
+  std::vector<Row> rows;
+  rows.push_back(
       row("broadcast_to",
           [](const auto& x) {
             return square(ag::broadcast_to(x[0], {2, 3, 4}));
           },
-          kAny, {{{}}, {{4}}, {{3, 1}}, {{2, 1, 1}}, {{1, 3, 4}}, {{2, 1, 4}}, {{2, 3, 1}}, {{2, 3, 4}}}),
-      row("broadcast_to nothing",
-          [](const auto& x) {
-            return ag::broadcast_to(x[0], {0, 3}) + 1;
-          },
-          kAny, {{{3}}, {{1, 3}}}),
-      row("sum_to",
-          [](const auto& x) {
-            return square(ag::sum_to(x[0], {3, 1}));
-          },
-          kAny, {{{2, 3, 4}}, {{3, 4}}, {{3, 1}}, {{3, 33}}, {{0, 3, 4}}}),
-      row("sum_to a suffix",
-          [](const auto& x) {
-            return square(ag::sum_to(x[0], {1, 3}));
-          },
-          kAny, {{{4, 3}}, {{2, 4, 3}}}),
-      row("sum_to the middle",
-          [](const auto& x) {
-            return square(ag::sum_to(x[0], {2, 1, 4}));
-          },
-          kAny, {{{2, 3, 4}}, {{2, 0, 4}}}),
-      row(
-          "sum", [](const auto& x) { return square(ag::sum(x[0])); }, kAny, kUnary),
-      row("sum over axes",
-          [](const auto& x) {
-            return square(ag::sum(x[0], {0, 2}));
-          },
-          kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{2, 0, 3}}}),
-      row("sum over negative axes", [](const auto& x) { return square(ag::sum(x[0], {-1}, true)); }, kAny,
-          {{{3}}, {{2, 17}}, {{2, 3, 4}}}),
-      row("sum over no axes", [](const auto& x) { return square(ag::sum(x[0], {})); }, kAny,
-          {{{3}}, {{2, 3}}}),
-      row("mean", [](const auto& x) { return square(ag::mean(x[0])); }, kAny,
-          {{{}}, {{3}}, {{33}}, {{2, 3, 4}}}),
-      row("mean over axes",
-          [](const auto& x) {
-            return square(ag::mean(x[0], {-2, 0}, true));
-          },
-          kAny, {{{2, 3, 4}}}),
-      row("mean over the first axis", [](const auto& x) { return square(ag::mean(x[0], {0})); }, kAny,
-          {{{3}}, {{4, 17}}}),
-      row("logsumexp", [](const auto& x) { return ag::logsumexp(x[0]); }, kAny,
-          {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}, {{0, 3}}}),
-      row("log_softmax", [](const auto& x) { return ag::log_softmax(x[0]); }, kAny,
-          {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}),
-      row("softmax", [](const auto& x) { return ag::softmax(x[0]); }, kAny,
-          {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}),
-      row("concat", [](const auto& x) { return square(joined(x)); }, kAny,
-          {{{3}, {2}}, {{2, 3}, {0, 3}, {1, 3}}, {{4, 17}}, {{0}, {0}}}),
-      row("concat of one value twice",
-          [](const auto& x) {
-            return square(joined(std::decay_t<decltype(x)>{x[0], x[1], x[0]}));
-          },
-          kAny, {{{3}, {2}}, {{2, 3}, {1, 3}}}),
-      row("stack", [](const auto& x) { return square(ag::stack(std::span(x))); }, kAny,
-          {{{}, {}}, {{3}, {3}}, {{2, 17}, {2, 17}}, {{0}, {0}}}),
-      row(
-          "transpose", [](const auto& x) { return square(ag::transpose(x[0])) * ag::transpose(x[0]); }, kAny,
-          kMatrix),
-      row("columns", [](const auto& x) { return square(ag::columns(x[0], 1, 2).var()); }, kAny,
-          {{{3}}, {{2, 3}}, {{2, 2, 5}}, {{0, 3}}, {{17, 33}}}),
-      row("columns, none",
-          [](const auto& x) { return ag::sum(x[0]) * ag::sum(ag::columns(x[0], 3, 0).var() + 1); }, kAny,
-          {{{2, 3}}}),
-      row("embed_columns", [](const auto& x) { return square(ag::detail::embed_columns(x[0], 2, 8)) + 1; },
-          kAny, {{{3}}, {{2, 6}}, {{0, 3}}}),
-      row("slice", [](const auto& x) { return x[0].slice(1, 3) * x[0].slice(0, 2); }, kAny,
-          {{{3}}, {{4, 17}}, {{3, 0}}}),
-      row("slice, none", [](const auto& x) { return ag::sum(x[0].slice(1, 1)) + square(ag::sum(x[0])); },
-          kAny, {{{3}}, {{2, 3}}}),
-      row("operator[]", [](const auto& x) { return x[0][0] * x[0][2] * x[0][0]; }, kAny,
-          {{{3}}, {{3, 17}}, {{4, 2, 3}}}),
-      row(
-          "reshape",
-          [](const auto& x) {
-            return square(x[0].reshape({x[0].size(), 1}));
-          },
-          kAny, kUnary),
-      row("pick",
-          [](const auto& x) {
-            return square(ag::pick(x[0], xt::xarray<int>{2, -1, 0}));
-          },
-          kAny, {{{3, 3}}, {{3, 17}}}),
-      row("pick of one row", [](const auto& x) { return square(ag::pick(x[0], xt::xarray<long>(-2))); }, kAny,
-          {{{3}}, {{2}}}),
-      row("pick of no rows",
-          [](const auto& x) { return ag::pick(x[0], xt::xarray<int>::from_shape({0})) + 1; }, kAny,
-          {{{0, 3}}}),
-      row("scatter, from the gradient of pick",
-          [](const auto& x) {
-            const auto p = ag::pick(x[0], xt::xarray<int>{{1, 1}, {-2, 0}});
-            return p * p * p;
-          },
-          kAny, {{{2, 2, 3}}}),
-  };
+          kAny, {{{}}, {{4}}, {{3, 1}}, {{2, 1, 1}}, {{1, 3, 4}}, {{2, 1, 4}}, {{2, 3, 1}}, {{2, 3, 4}}}));
+  rows.push_back(row("broadcast_to nothing",
+                     [](const auto& x) {
+                       return ag::broadcast_to(x[0], {0, 3}) + 1;
+                     },
+                     kAny, {{{3}}, {{1, 3}}}));
+  rows.push_back(row("sum_to",
+                     [](const auto& x) {
+                       return square(ag::sum_to(x[0], {3, 1}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{3, 4}}, {{3, 1}}, {{3, 33}}, {{0, 3, 4}}}));
+  rows.push_back(row("sum_to a suffix",
+                     [](const auto& x) {
+                       return square(ag::sum_to(x[0], {1, 3}));
+                     },
+                     kAny, {{{4, 3}}, {{2, 4, 3}}}));
+  rows.push_back(row("sum_to the middle",
+                     [](const auto& x) {
+                       return square(ag::sum_to(x[0], {2, 1, 4}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{2, 0, 4}}}));
+  rows.push_back(row(
+      "sum", [](const auto& x) { return square(ag::sum(x[0])); }, kAny, kUnary));
+  rows.push_back(row("sum over axes",
+                     [](const auto& x) {
+                       return square(ag::sum(x[0], {0, 2}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{2, 0, 3}}}));
+  rows.push_back(row("sum over negative axes",
+                     [](const auto& x) { return square(ag::sum(x[0], {-1}, true)); }, kAny,
+                     {{{3}}, {{2, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("sum over no axes", [](const auto& x) { return square(ag::sum(x[0], {})); }, kAny,
+                     {{{3}}, {{2, 3}}}));
+  rows.push_back(row("mean", [](const auto& x) { return square(ag::mean(x[0])); }, kAny,
+                     {{{}}, {{3}}, {{33}}, {{2, 3, 4}}}));
+  rows.push_back(row("mean over axes",
+                     [](const auto& x) {
+                       return square(ag::mean(x[0], {-2, 0}, true));
+                     },
+                     kAny, {{{2, 3, 4}}}));
+  rows.push_back(row("mean over the first axis", [](const auto& x) { return square(ag::mean(x[0], {0})); },
+                     kAny, {{{3}}, {{4, 17}}}));
+  rows.push_back(row("logsumexp", [](const auto& x) { return ag::logsumexp(x[0]); }, kAny,
+                     {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}, {{0, 3}}}));
+  rows.push_back(row("log_softmax", [](const auto& x) { return ag::log_softmax(x[0]); }, kAny,
+                     {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("softmax", [](const auto& x) { return ag::softmax(x[0]); }, kAny,
+                     {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("concat", [](const auto& x) { return square(joined(x)); }, kAny,
+                     {{{3}, {2}}, {{2, 3}, {0, 3}, {1, 3}}, {{4, 17}}, {{0}, {0}}}));
+  rows.push_back(row("concat of one value twice",
+                     [](const auto& x) {
+                       return square(joined(std::decay_t<decltype(x)>{x[0], x[1], x[0]}));
+                     },
+                     kAny, {{{3}, {2}}, {{2, 3}, {1, 3}}}));
+  rows.push_back(row("stack", [](const auto& x) { return square(ag::stack(std::span(x))); }, kAny,
+                     {{{}, {}}, {{3}, {3}}, {{2, 17}, {2, 17}}, {{0}, {0}}}));
+  rows.push_back(row(
+      "transpose", [](const auto& x) { return square(ag::transpose(x[0])) * ag::transpose(x[0]); }, kAny,
+      kMatrix));
+  rows.push_back(row("columns", [](const auto& x) { return square(ag::columns(x[0], 1, 2).var()); }, kAny,
+                     {{{3}}, {{2, 3}}, {{2, 2, 5}}, {{0, 3}}, {{17, 33}}}));
+  rows.push_back(row("columns, none",
+                     [](const auto& x) { return ag::sum(x[0]) * ag::sum(ag::columns(x[0], 3, 0).var() + 1); },
+                     kAny, {{{2, 3}}}));
+  rows.push_back(row("embed_columns",
+                     [](const auto& x) { return square(ag::detail::embed_columns(x[0], 2, 8)) + 1; }, kAny,
+                     {{{3}}, {{2, 6}}, {{0, 3}}}));
+  rows.push_back(row("slice", [](const auto& x) { return x[0].slice(1, 3) * x[0].slice(0, 2); }, kAny,
+                     {{{3}}, {{4, 17}}, {{3, 0}}}));
+  rows.push_back(row("slice, none",
+                     [](const auto& x) { return ag::sum(x[0].slice(1, 1)) + square(ag::sum(x[0])); }, kAny,
+                     {{{3}}, {{2, 3}}}));
+  rows.push_back(row("operator[]", [](const auto& x) { return x[0][0] * x[0][2] * x[0][0]; }, kAny,
+                     {{{3}}, {{3, 17}}, {{4, 2, 3}}}));
+  rows.push_back(row(
+      "reshape",
+      [](const auto& x) {
+        return square(x[0].reshape({x[0].size(), 1}));
+      },
+      kAny, kUnary));
+  rows.push_back(row("pick",
+                     [](const auto& x) {
+                       return square(ag::pick(x[0], xt::xarray<int>{2, -1, 0}));
+                     },
+                     kAny, {{{3, 3}}, {{3, 17}}}));
+  rows.push_back(row("pick of one row",
+                     [](const auto& x) { return square(ag::pick(x[0], xt::xarray<long>(-2))); }, kAny,
+                     {{{3}}, {{2}}}));
+  rows.push_back(row("pick of no rows",
+                     [](const auto& x) { return ag::pick(x[0], xt::xarray<int>::from_shape({0})) + 1; }, kAny,
+                     {{{0, 3}}}));
+  rows.push_back(row("scatter, from the gradient of pick",
+                     [](const auto& x) {
+                       const auto p = ag::pick(x[0], xt::xarray<int>{{1, 1}, {-2, 0}});
+                       return p * p * p;
+                     },
+                     kAny, {{{2, 2, 3}}}));
+  return rows;
 }
 
 inline std::vector<Row> product_rows() {
-  return {
-      row("matmul", [](const auto& x) { return ag::matmul(x[0], x[1]); }, kAny,
-          {{{3}, {3, 2}},
-           {{2, 3}, {3, 4}},
-           {{2, 3, 4}, {4, 5}},
-           {{1, 1}, {1, 1}},
-           {{9, 8}, {8, 7}},
-           {{0, 3}, {3, 2}},
-           {{2, 3}, {3, 0}},
-           {{2, 0}, {0, 3}},
-           {{2, 17}, {17, 18}}}),
-      row("matmul with itself", [](const auto& x) { return ag::matmul(x[0], ag::matmul(x[0], x[0])); }, kAny,
-          {{{1, 1}}, {{3, 3}}, {{8, 8}}}),
-      row("linear", [](const auto& x) { return square(ag::linear(x[0], x[1], x[2])); }, kAny,
-          {{{3}, {2, 3}, {2}},
-           {{4, 3}, {2, 3}, {2}},
-           {{2, 3, 4}, {5, 4}, {5}},
-           {{130, 2}, {3, 2}, {3}},
-           {{2, 17}, {18, 17}, {18}},
-           {{0, 3}, {2, 3}, {2}},
-           {{4, 0}, {2, 0}, {2}}}),
+  std::vector<Row> rows;
+  rows.push_back(row("matmul", [](const auto& x) { return ag::matmul(x[0], x[1]); }, kAny,
+                     {{{3}, {3, 2}},
+                      {{2, 3}, {3, 4}},
+                      {{2, 3, 4}, {4, 5}},
+                      {{1, 1}, {1, 1}},
+                      {{9, 8}, {8, 7}},
+                      {{0, 3}, {3, 2}},
+                      {{2, 3}, {3, 0}},
+                      {{2, 0}, {0, 3}},
+                      {{2, 17}, {17, 18}}}));
+  rows.push_back(row("matmul with itself",
+                     [](const auto& x) { return ag::matmul(x[0], ag::matmul(x[0], x[0])); }, kAny,
+                     {{{1, 1}}, {{3, 3}}, {{8, 8}}}));
+  rows.push_back(row("linear", [](const auto& x) { return square(ag::linear(x[0], x[1], x[2])); }, kAny,
+                     {{{3}, {2, 3}, {2}},
+                      {{4, 3}, {2, 3}, {2}},
+                      {{2, 3, 4}, {5, 4}, {5}},
+                      {{130, 2}, {3, 2}, {3}},
+                      {{2, 17}, {18, 17}, {18}},
+                      {{0, 3}, {2, 3}, {2}},
+                      {{4, 0}, {2, 0}, {2}}}));
+  rows.push_back(
       row("linear without bias", [](const auto& x) { return square(ag::linear(x[0], x[1])); }, kAny,
-          {{{3}, {2, 3}}, {{4, 3}, {2, 3}}, {{2, 3, 4}, {5, 4}}, {{2, 17}, {18, 17}}, {{1, 3}, {0, 3}}}),
-      row("linear, one weight in two shapes",
-          [](const auto& x) {
-            return ag::mean(ag::linear(x[0], x[1])) *
-                   ag::mean(square(ag::linear(x[2], x[1].reshape({18, 17}))));
-          },
-          kAny, {{{1, 18}, {17, 18}, {1, 17}}}),
+          {{{3}, {2, 3}}, {{4, 3}, {2, 3}}, {{2, 3, 4}, {5, 4}}, {{2, 17}, {18, 17}}, {{1, 3}, {0, 3}}}));
+  rows.push_back(row(
+      "linear, one weight in two shapes",
+      [](const auto& x) {
+        return ag::mean(ag::linear(x[0], x[1])) * ag::mean(square(ag::linear(x[2], x[1].reshape({18, 17}))));
+      },
+      kAny, {{{1, 18}, {17, 18}, {1, 17}}}));
+  rows.push_back(
       row("add_linear", [](const auto& x) { return square(ag::add_linear(x[0], x[1], x[2], x[3])); }, kAny,
-          {{{2}, {3}, {2, 3}, {2}}, {{4, 2}, {4, 3}, {2, 3}, {2}}, {{2, 2, 5}, {2, 2, 3}, {5, 3}, {5}}}),
-      row("add_linear without bias",
-          [](const auto& x) { return square(ag::add_linear(x[0], x[1], x[2])) * x[0]; }, kAny,
-          {{{2}, {3}, {2, 3}}, {{4, 2}, {4, 3}, {2, 3}}}),
+          {{{2}, {3}, {2, 3}, {2}}, {{4, 2}, {4, 3}, {2, 3}, {2}}, {{2, 2, 5}, {2, 2, 3}, {5, 3}, {5}}}));
+  rows.push_back(row("add_linear without bias",
+                     [](const auto& x) { return square(ag::add_linear(x[0], x[1], x[2])) * x[0]; }, kAny,
+                     {{{2}, {3}, {2, 3}}, {{4, 2}, {4, 3}, {2, 3}}}));
+  rows.push_back(
       row("add_linear that consumes",
           [](const auto& x) {
             auto c = ag::linear(x[0], x[1], x[2]);
             return square(ag::add_linear(ag::add_linear(std::move(c), x[0], x[1]), square(x[0]), x[3], x[2]));
           },
-          kAny, {{{3}, {2, 3}, {2}, {2, 3}}, {{4, 3}, {2, 3}, {2}, {2, 3}}}),
-      row("add_linear that consumes a matmul",
-          [](const auto& x) { return tanh(ag::add_linear(ag::matmul(x[0], x[1]), x[0], x[2])); }, kAny,
-          {{{4, 3}, {3, 2}, {2, 3}}}),
-  };
+          kAny, {{{3}, {2, 3}, {2}, {2, 3}}, {{4, 3}, {2, 3}, {2}, {2, 3}}}));
+  rows.push_back(row("add_linear that consumes a matmul",
+                     [](const auto& x) { return tanh(ag::add_linear(ag::matmul(x[0], x[1]), x[0], x[2])); },
+                     kAny, {{{4, 3}, {3, 2}, {2, 3}}}));
+  return rows;
 }
 
 inline std::vector<Row> map_rows() {
-  return {
-      row("map",
-          [](const auto& x) {
-            return ag::map([](auto f, auto n, auto h) { return (1 - f) * h + f * tanh(n); }, x[0], x[1],
-                           x[2]);
-          },
-          kAny,
-          {{{3}, {3}, {3}},
-           {{33}, {33}, {33}},
-           {{4, 17}, {17}, {4, 1}},
-           {{}, {67}, {67}},
-           {{2, 1, 3}, {4, 1}, {3}},
-           {{0, 3}, {3}, {}},
-           {{2, 3}, {1, 3}, {1, 1}},
-           {{2, 3, 4}, {3, 4}, {4}},
-           {{2, 3, 17}, {2, 3, 1}, {17}},
-           {{2, 3, 17}, {3, 17}, {2, 3, 1}}}),
-      row("map with several outputs",
-          [](const auto& x) {
-            const auto [p, q, r] = ag::map(
-                [](auto a, auto b) { return std::make_tuple(tanh(a) * b, exp(a) + sigmoid(b), a * a); }, x[0],
-                x[1]);
-            return p * q - r;
-          },
-          kAny, {{{3}, {3}}, {{4, 17}, {17}}, {{4, 17}, {4, 1}}, {{0}, {}}}),
-      row("map with an output that nobody uses",
-          [](const auto& x) {
-            return std::get<1>(
-                ag::map([](auto a, auto b) { return std::make_tuple(tanh(a), a * exp(b)); }, x[0], x[1]));
-          },
-          kAny, {{{3}, {3}}, {{4, 17}, {17}}}),
-      row("map with an output of a broadcast operand alone",
-          [](const auto& x) {
-            const auto [p, q] =
-                ag::map([](auto a, auto b) { return std::make_tuple(a * b, tanh(b)); }, x[0], x[1]);
-            return p * q;
-          },
-          kAny, {{{3}, {3}}, {{4, 3}, {3}}, {{4, 3}, {4, 1}}, {{4, 3}, {}}, {{2, 1, 4}, {3, 1}}}),
-      row("map that gives its inputs",
-          [](const auto& x) {
-            const auto [p, q] = ag::map([](auto a, auto b) { return std::make_tuple(b, a); }, x[0], x[1]);
-            return p * q * q;
-          },
-          kAny, {{{3}, {3}}, {{4, 3}, {3}}, {{4, 3}, {4, 1}}}),
-      row(
-          "map with the same operand twice",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b, auto c) { return a * tanh(b) + c * c; }, x[0], x[0], x[0]);
-          },
-          kAny, kUnary),
-      row("map with parts of one value",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b, auto c) { return a * tanh(b) + c; }, x[0], x[0][0],
-                           x[0].slice(1, 2));
-          },
-          kAny, {{{3}}, {{3, 17}}}),
-      row(
-          "map with a capture",
-          [](const auto& x) {
-            const float scale = 0.75f;
-            const int shift = 2;
-            return ag::map([scale, shift](auto a, auto b) { return sigmoid(scale * a) * (b - shift); }, x[0],
-                           x[1]);
-          },
-          kAny, kBinary),
-      row(
-          "map of a number of one operand only",
-          [](const auto& x) { return ag::map([](auto a) { return a * a * 2 + exp(a * 0.5) / 3; }, x[0]); },
-          kAny, kUnary),
-      row(
-          "map with kinks",
-          [](const auto& x) {
-            return ag::map(
-                [](auto a) { return relu(a) * a + abs(a) * sign(a) - heaviside(-a) * sqrt(abs(a)); }, x[0]);
-          },
-          kNonzero, kUnary),
-      row("map with many costly functions",
-          [](const auto& x) {
-            return ag::map(
-                [](auto a) {
-                  auto y = tanh(a);
-                  for (int i = 0; i < 70; ++i) y = tanh(y);
-                  return y;
-                },
-                x[0]);
-          },
-          kAny, {{{3}}, {{17}}}),
-      row("chunk",
-          [](const auto& x) {
-            return ag::map([](auto i, auto f, auto g) { return sigmoid(i) * tanh(g) + f; },
-                           ag::chunk<3>(x[0]));
-          },
-          kAny, {{{3}}, {{9}}, {{2, 51}}, {{2, 2, 6}}, {{0, 3}}, {{2, 0}}, {{4, 24}}}),
-      row("chunk and a state",
-          [](const auto& x) {
-            const auto [h, c] = ag::map(
-                [](auto i, auto f, auto g, auto o, auto c) {
-                  auto next = sigmoid(f) * c + sigmoid(i) * tanh(g);
-                  return std::make_tuple(sigmoid(o) * tanh(next), next);
-                },
-                ag::chunk<4>(x[0]), x[1]);
-            return h * c;
-          },
-          kAny, {{{2, 12}, {2, 3}}, {{68}, {17}}, {{2, 12}, {3}}, {{2, 12}, {2, 1}}, {{2, 12}, {}}}),
-      row("columns in map",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 2),
-                           ag::columns(x[0], 2, 2));
-          },
-          kAny, {{{4}}, {{3, 5}}, {{3, 4}}}),
-      row("columns in map, the same twice",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 1, 2),
-                           ag::columns(x[0], 1, 2));
-          },
-          kAny, {{{4}}, {{3, 5}}, {{3, 4}}}),
-      row("columns in map, overlapping",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 2),
-                           ag::columns(x[0], 1, 2));
-          },
-          kAny, {{{4}}, {{3, 5}}, {{3, 4}}}),
-      row("columns in map, and all of it",
-          [](const auto& x) {
-            return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 3), x[0]);
-          },
-          kAny, {{{2, 3}}}),
-  };
+  std::vector<Row> rows;
+  rows.push_back(row("map",
+                     [](const auto& x) {
+                       return ag::map([](auto f, auto n, auto h) { return (1 - f) * h + f * tanh(n); }, x[0],
+                                      x[1], x[2]);
+                     },
+                     kAny,
+                     {{{3}, {3}, {3}},
+                      {{33}, {33}, {33}},
+                      {{4, 17}, {17}, {4, 1}},
+                      {{}, {67}, {67}},
+                      {{2, 1, 3}, {4, 1}, {3}},
+                      {{0, 3}, {3}, {}},
+                      {{2, 3}, {1, 3}, {1, 1}},
+                      {{2, 3, 4}, {3, 4}, {4}},
+                      {{2, 3, 17}, {2, 3, 1}, {17}},
+                      {{2, 3, 17}, {3, 17}, {2, 3, 1}}}));
+  rows.push_back(row(
+      "map with several outputs",
+      [](const auto& x) {
+        const auto [p, q, r] =
+            ag::map([](auto a, auto b) { return std::make_tuple(tanh(a) * b, exp(a) + sigmoid(b), a * a); },
+                    x[0], x[1]);
+        return p * q - r;
+      },
+      kAny, {{{3}, {3}}, {{4, 17}, {17}}, {{4, 17}, {4, 1}}, {{0}, {}}}));
+  rows.push_back(row("map with an output that nobody uses",
+                     [](const auto& x) {
+                       return std::get<1>(ag::map(
+                           [](auto a, auto b) { return std::make_tuple(tanh(a), a * exp(b)); }, x[0], x[1]));
+                     },
+                     kAny, {{{3}, {3}}, {{4, 17}, {17}}}));
+  rows.push_back(row("map with an output of a broadcast operand alone",
+                     [](const auto& x) {
+                       const auto [p, q] = ag::map(
+                           [](auto a, auto b) { return std::make_tuple(a * b, tanh(b)); }, x[0], x[1]);
+                       return p * q;
+                     },
+                     kAny, {{{3}, {3}}, {{4, 3}, {3}}, {{4, 3}, {4, 1}}, {{4, 3}, {}}, {{2, 1, 4}, {3, 1}}}));
+  rows.push_back(row("map that gives its inputs",
+                     [](const auto& x) {
+                       const auto [p, q] =
+                           ag::map([](auto a, auto b) { return std::make_tuple(b, a); }, x[0], x[1]);
+                       return p * q * q;
+                     },
+                     kAny, {{{3}, {3}}, {{4, 3}, {3}}, {{4, 3}, {4, 1}}}));
+  rows.push_back(row(
+      "map with the same operand twice",
+      [](const auto& x) {
+        return ag::map([](auto a, auto b, auto c) { return a * tanh(b) + c * c; }, x[0], x[0], x[0]);
+      },
+      kAny, kUnary));
+  rows.push_back(row("map with parts of one value",
+                     [](const auto& x) {
+                       return ag::map([](auto a, auto b, auto c) { return a * tanh(b) + c; }, x[0], x[0][0],
+                                      x[0].slice(1, 2));
+                     },
+                     kAny, {{{3}}, {{3, 17}}}));
+  rows.push_back(row(
+      "map with a capture",
+      [](const auto& x) {
+        const float scale = 0.75f;
+        const int shift = 2;
+        return ag::map([scale, shift](auto a, auto b) { return sigmoid(scale * a) * (b - shift); }, x[0],
+                       x[1]);
+      },
+      kAny, kBinary));
+  rows.push_back(row(
+      "map of a number of one operand only",
+      [](const auto& x) { return ag::map([](auto a) { return a * a * 2 + exp(a * 0.5) / 3; }, x[0]); }, kAny,
+      kUnary));
+  rows.push_back(row(
+      "map with kinks",
+      [](const auto& x) {
+        return ag::map([](auto a) { return relu(a) * a + abs(a) * sign(a) - heaviside(-a) * sqrt(abs(a)); },
+                       x[0]);
+      },
+      kNonzero, kUnary));
+  rows.push_back(row("map with many costly functions",
+                     [](const auto& x) {
+                       return ag::map(
+                           [](auto a) {
+                             auto y = tanh(a);
+                             for (int i = 0; i < 70; ++i) y = tanh(y);
+                             return y;
+                           },
+                           x[0]);
+                     },
+                     kAny, {{{3}}, {{17}}}));
+  rows.push_back(row("chunk",
+                     [](const auto& x) {
+                       return ag::map([](auto i, auto f, auto g) { return sigmoid(i) * tanh(g) + f; },
+                                      ag::chunk<3>(x[0]));
+                     },
+                     kAny, {{{3}}, {{9}}, {{2, 51}}, {{2, 2, 6}}, {{0, 3}}, {{2, 0}}, {{4, 24}}}));
+  rows.push_back(row("chunk and a state",
+                     [](const auto& x) {
+                       const auto [h, c] = ag::map(
+                           [](auto i, auto f, auto g, auto o, auto c) {
+                             auto next = sigmoid(f) * c + sigmoid(i) * tanh(g);
+                             return std::make_tuple(sigmoid(o) * tanh(next), next);
+                           },
+                           ag::chunk<4>(x[0]), x[1]);
+                       return h * c;
+                     },
+                     kAny,
+                     {{{2, 12}, {2, 3}}, {{68}, {17}}, {{2, 12}, {3}}, {{2, 12}, {2, 1}}, {{2, 12}, {}}}));
+  rows.push_back(row("columns in map",
+                     [](const auto& x) {
+                       return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 2),
+                                      ag::columns(x[0], 2, 2));
+                     },
+                     kAny, {{{4}}, {{3, 5}}, {{3, 4}}}));
+  rows.push_back(row("columns in map, the same twice",
+                     [](const auto& x) {
+                       return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 1, 2),
+                                      ag::columns(x[0], 1, 2));
+                     },
+                     kAny, {{{4}}, {{3, 5}}, {{3, 4}}}));
+  rows.push_back(row("columns in map, overlapping",
+                     [](const auto& x) {
+                       return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 2),
+                                      ag::columns(x[0], 1, 2));
+                     },
+                     kAny, {{{4}}, {{3, 5}}, {{3, 4}}}));
+  rows.push_back(row("columns in map, and all of it",
+                     [](const auto& x) {
+                       return ag::map([](auto a, auto b) { return a * tanh(b); }, ag::columns(x[0], 0, 3),
+                                      x[0]);
+                     },
+                     kAny, {{{2, 3}}}));
+  return rows;
 }
 
 inline const std::vector<Row>& table() {
