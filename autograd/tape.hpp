@@ -25,13 +25,12 @@ namespace detail {
 using SlotId = std::uint32_t;
 constexpr SlotId kConstant = ~SlotId{0};      // has no gradient
 constexpr SlotId kVariable = ~SlotId{0} - 1;  // a variable: its block tells its slot on the active tape
-constexpr SlotId kFirstSpecial = kVariable;
 
 // Where the gradient of a value lives: `size` elements from `offset` of a slot.
 struct Place {
   SlotId slot = kConstant;
   std::size_t offset = 0;
-  bool differentiable() const { return slot < kFirstSpecial; }
+  bool differentiable() const { return slot < kVariable; }
   friend bool operator==(const Place&, const Place&) = default;
 };
 
@@ -65,7 +64,6 @@ struct Slot {
   std::size_t low = 0, high = 0;  // elements [low, high) hold a gradient
   std::uint32_t pending = 0;      // 1 + index of the first deferred product that has rows for this slot, or 0
   std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
-  bool gathers = false;           // deferred products end here
   std::uint8_t element_bytes = 0;
   bool keep = false;    // asked for by the caller: survives its node
   bool shared = false;  // memory that another slot sees: copied before it is written
