@@ -54,7 +54,7 @@ void check_every_cell() {
 TEST_CASE("the counting allocator counts") {
   if (!test::counts_allocations()) return;
   const std::size_t before = test::heap_allocations();
-  const std::vector<int> vector(100);
+  ::operator delete(::operator new(8));  // by name: a compiler may leave out a new-expression
   CHECK(test::heap_allocations() == before + 1);
 }
 
