@@ -51,13 +51,6 @@ void check_every_cell() {
 
 }  // namespace
 
-TEST_CASE("the counting allocator counts") {
-  if (!test::counts_allocations()) return;
-  const std::size_t before = test::heap_allocations();
-  ::operator delete(::operator new(8));  // by name: a compiler may leave out a new-expression
-  CHECK(test::heap_allocations() == before + 1);
-}
-
 TEST_CASE("steps 3 to 200 of training allocate nothing, for every cell") {
   check_every_cell<float>();
   check_every_cell<double>();
