@@ -68,7 +68,7 @@ Var<T> mean(const Var<T>& x) {
   x.use("mean");
   if (x.size() == 0)
     fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
-  return sum(x) * (T(1) / static_cast<T>(x.size()));
+  return sum(x) / static_cast<T>(x.size());
 }
 
 template <class T>
@@ -77,7 +77,7 @@ Var<T> mean(const Var<T>& x, std::initializer_list<std::ptrdiff_t> axes, bool ke
   const auto [kept, dropped] = reduced("mean", x.shape(), axes);
   if (x.size() == 0)
     fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
-  return sum(x, axes, keepdims) * (static_cast<T>(kept.size()) / static_cast<T>(x.size()));
+  return sum(x, axes, keepdims) / static_cast<T>(x.size() / kept.size());
 }
 
 template <class T>

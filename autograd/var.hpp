@@ -1,6 +1,7 @@
 // Var<T>: a value that may be differentiated. A light handle: copying it shares the elements.
 #pragma once
 
+#include <concepts>
 #include <utility>
 
 #include "tape.hpp"
@@ -245,6 +246,12 @@ auto variable(const E& expression) {
 template <class T, XtensorExpression E>
 requires(!std::is_same_v<T, E>) Var<T> variable(const E& expression) {
   return variable(Array<T>(expression));
+}
+
+/// A scalar variable.
+template <std::floating_point T>
+Var<T> variable(T number) {
+  return variable(Array<T>(Shape{}, number));
 }
 
 /// A constant of zeros.

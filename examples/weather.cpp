@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "support/output.hpp"
 #include "support/progress.hpp"
 #include "weather/options.hpp"
 #include "weather/report.hpp"
@@ -229,7 +230,7 @@ int main(int argc, char** argv) try {
   const auto start = std::chrono::steady_clock::now();
   weather::Options options;
   if (const auto code = weather::read_options(argc, argv, options)) return *code;
-  weather::prepare_output(options.output);
+  support::prepare_output(options.output);
   std::cout << ag::runtime_info() << "\n\n";
 
   auto result = options.cell == "rnn"    ? run<nn::RNNCell>(options)

@@ -4,9 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 namespace weather {
@@ -52,17 +50,6 @@ inline std::optional<int> read_options(int argc, char** argv, Options& options) 
     return app.exit(error) == 0 ? 0 : 2;
   }
   return std::nullopt;
-}
-
-/// Makes the folder, and makes sure that files can be written there. Throws std::runtime_error.
-inline void prepare_output(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  const std::filesystem::path probe = folder / ".writable";
-  if (error || !std::ofstream(probe).put(' '))
-    throw std::runtime_error("cannot write to the folder " + folder.string() +
-                             (error ? ": " + error.message() : "") + "; name another with --output DIR");
-  std::filesystem::remove(probe, error);
 }
 
 }  // namespace weather

@@ -1,0 +1,125 @@
+// What the notebook programs have in common. A page opens with equations, holds figures against the
+// notebook's and gradients against finite differences and the notebook's formulas, and ends with the result
+// as JSON.
+#pragma once
+
+#include <autograd/autograd.hpp>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <nn/nn.hpp>
+#include <string>
+#include <vector>
+
+namespace notebooks {
+
+/// JSON that keeps its keys in the order in which they came.
+using Json = nlohmann::ordered_json;
+
+/// The gradient of one parameter as a notebook computes it, and what is right or wrong about that.
+struct Formula {
+  std::string parameter;
+  autograd::Var<double> gradient;
+  std::string why;
+};
+
+/// One step of descent down a notebook's formulas, W = W - rate formula, which no tape made. They are in the
+/// order of the network's parameters.
+template <nn::Module Network>
+void descend(const Network& network, const std::vector<Formula>& formulas, double rate) {
+  std::vector<autograd::Var<double>> parameters = nn::parameters(network);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    parameters[i].assign(parameters[i].value() -
+                         rate * formulas.at(i).gradient.reshape(parameters[i].shape()).value());
+}
+
+/// A loss for each epoch.
+struct Curve {
+  std::string label;
+  std::vector<double> losses;
+};
+
+/// The elements of a value.
+inline std::vector<double> entries(const autograd::Var<double>& x) {
+  return {x.array().data(), x.array().data() + x.size()};
+}
+
+/// Every n-th element, from the first.
+inline std::vector<double> every(std::size_t n, const std::vector<double>& x) {
+  std::vector<double> result;
+  for (std::size_t i = 0; i < x.size(); i += n) result.push_back(x[i]);
+  return result;
+}
+
+/// The output of one program, in order: title and equations come from the constructor, the last line from
+/// finish(), everything else from the call that is named for it.
+class Page {
+ public:
+  /// Reads the command line, [--output DIR]; on --help, a mistake in it
+  /// or a folder that cannot be written to the program ends here. `name` is
+  /// the program's, of its pictures and of its part of data/numpy.json.
+  Page(int argc, char** argv, const std::string& name, const std::string& equations);
+
+  /// What NumPy gave for this program's notebook; data/SOURCES.md tells how.
+  const Json& numpy() const { return numpy_; }
+
+  void heading(const std::string& text);
+  void say(const std::string& text) const;
+
+  /// Figures beside those that the notebook printed, each given as it stands there; reported under `key`.
+  /// They hold if they are the same to the last printed digit, or to so many significant digits.
+  void figures(const std::string& key, const std::vector<std::string>& notebook,
+               const std::vector<double>& here, int digits = 0);
+  void figure(const std::string& key, const std::string& notebook, double here, int digits = 0);
+
+  /// Figures beside what NumPy gave for the notebook's computation from the same start. They hold if none
+  /// differs by more than 1e-12 of the largest.
+  void same_as_numpy(const std::string& key, const std::vector<double>& numpy,
+                     const std::vector<double>& here);
+
+  /// The gradient of loss() for the parameters of a network: the tape's against finite differences, and the
+  /// notebook's formulas against the tape's. Reports of each formula its largest relative error,
+  /// max |formula - tape| / |tape| over the entries (0 / 0 is 0); it is right if that is below 1e-9. All of
+  /// it is reported under `key`; formulas are held against NumPy's where numpy() has that key.
+  template <class Loss, nn::Module Network>
+  void gradients(const Loss& loss, const Network& network, const std::vector<Formula>& formulas,
+                 const std::string& key = "gradients") {
+    finite_differences(nn::gradcheck(loss, network), key);
+    autograd::Tape tape;
+    const autograd::Gradients gradients = tape.backward(loss());
+    std::map<std::string, autograd::Array<double>> by_tape;
+    for (const auto& [path, parameter] : nn::named_parameters(network))
+      by_tape.emplace(path, gradients.array(parameter));
+    compare(by_tape, formulas, key);
+  }
+
+  /// The median time of an epoch, in microseconds, of runs of train(), which are so many epochs each.
+  void time(std::size_t epochs, const std::function<void()>& train);
+
+  /// Loss curves on a logarithmic axis, as NAME.svg in the output folder.
+  void draw_losses(const std::string& title, const std::vector<Curve>& curves);
+  /// NAME.svg by gnuplot commands.
+  void draw(const std::string& commands);
+
+  /// Reports anything else.
+  Json& operator[](const std::string& key) { return result_[key]; }
+
+  /// Prints the last line, `result {json}`; gives the exit code, 1 if anything did not hold.
+  int finish();
+
+ private:
+  void finite_differences(const autograd::GradcheckReport& report, const std::string& key);
+  void compare(const std::map<std::string, autograd::Array<double>>& by_tape,
+               const std::vector<Formula>& formulas, const std::string& key);
+  void row(const std::string& key, const char* source, const std::string& theirs, double here, bool holds);
+
+  std::string name_;
+  std::filesystem::path output_;
+  std::string columns_;  // whose figures the open table has beside ours
+  Json numpy_, result_;
+  bool holds_ = true;
+};
+
+}  // namespace notebooks

@@ -1,0 +1,37 @@
+// Notebook 0: every figure to its last printed digit.
+#include "examples/notebooks/page.hpp"
+
+TEST_CASE("scalar_rnn gives the notebook's figures to every printed digit") {
+  const program::Folder folder;
+  const auto run = program::run(folder, "notebooks/scalar_rnn");
+  const auto result = run.result();
+  const double hidden[] = {0.04995837, 0.12433251, 0.20903903};
+  for (std::size_t t = 0; t < 3; ++t)
+    CHECK(std::abs(result["hidden_states"][t].get<double>() - hidden[t]) < 5e-9);
+  // These were printed in full: as text they name one number each.
+  CHECK(result["loss"].dump() == "0.08378517767647224");
+  CHECK(result["dL_dWx"].dump() == "-0.16062445174417353");
+  CHECK(result["dL_dWh"].dump() == "-0.04615923298359283");
+  CHECK(result["dL_dbh"].dump() == "-0.8041053042318597");
+  CHECK(result["dL_dWy"].dump() == "-0.08233091265892165");
+  CHECK(result["dL_dby"].dump() == "-0.5444467220306203");
+  CHECK(result["W_x"].dump() == "0.5016062445174417");
+  CHECK(result["W_h"].dump() == "0.5004615923298359");
+  CHECK(result["b_h"].dump() == "0.008041053042318596");
+  CHECK(result["W_y"].dump() == "1.0008233091265892");
+  CHECK(result["b_y"].dump() == "0.005444467220306203");
+  program::check_gradients(result, {{"Wx", 0}, {"Wh", 0}, {"bh", 0}, {"Wy", 0}, {"by", 0}});
+  CHECK(result["loss_after_1000_updates"] < 0.001);
+  CHECK(result["microseconds_per_epoch"] > 0);
+  program::check_picture(run, folder, "scalar_rnn.svg");
+}
+
+TEST_CASE("a notebook program refuses what it does not know") {
+  const program::Folder folder;
+  CHECK(program::run(folder, "notebooks/scalar_rnn", "--epochs 3").code == 2);
+  CHECK(program::run(folder, "notebooks/scalar_rnn", "--help").code == 0);
+  std::ofstream(folder.path / "file") << "in the way";
+  const auto run = program::run(folder, "notebooks/scalar_rnn", "--output file");
+  CHECK(run.code == 1);
+  CHECK(run.error.find("cannot write to the folder file") != std::string::npos);
+}
