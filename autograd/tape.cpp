@@ -203,8 +203,9 @@ const Gradients::Entry* Gradients::find(const detail::Block* variable) const {
   if (!variable || !variable->variable_id) return nullptr;
   const auto* entries = entries_ ? static_cast<const Entry*>(entries_->data()) : nullptr;
   const std::size_t hint = __atomic_load_n(&hint_, __ATOMIC_RELAXED);  // threads may look up at the same time
-  for (std::size_t i = 0; i < count_; ++i) {
-    const std::size_t at = (hint + i) % count_;
+  std::size_t at = hint;
+  for (std::size_t left = count_; left > 0; --left, ++at) {
+    if (at >= count_) at = 0;
     if (entries[at].variable_id != variable->variable_id) continue;
     __atomic_store_n(&hint_, at + 1, __ATOMIC_RELAXED);
     return &entries[at];
@@ -242,6 +243,23 @@ void Gradients::scale(double factor) {
   }
 }
 
+namespace {
+
+// Where the elements of a handle begin in its variable.
+template <class T>
+std::ptrdiff_t offset(const Var<T>& variable) {
+  return variable.array().data() - static_cast<const T*>(variable.array().block()->data());
+}
+
+}  // namespace
+
+template <class T>
+const T* Gradients::data(const Var<T>& variable) const {
+  const detail::Block* block = variable.array().block();
+  const Entry* entry = find(block);
+  return entry ? reinterpret_cast<const T*>(entry->data) + offset(variable) : nullptr;
+}
+
 template <class T>
 Array<T> Gradients::array(const Var<T>& variable) const {
   const detail::Block* block = variable.array().block();
@@ -250,12 +268,12 @@ Array<T> Gradients::array(const Var<T>& variable) const {
     detail::fail("Gradients: the ", block && block->variable_id ? "variable" : "constant", " of shape ",
                  variable.shape(), " took no part in the loss; ask contains() first",
                  block && block->variable_id ? "" : ", and make what needs a gradient with variable()");
-  const std::size_t offset =
-      variable.array().data() - static_cast<const T*>(const_cast<detail::Block*>(block)->data());
-  return {detail::BlockRef(detail::retain(entry->gradient)), reinterpret_cast<T*>(entry->data) + offset,
-          variable.shape()};
+  return {detail::BlockRef(detail::retain(entry->gradient)),
+          reinterpret_cast<T*>(entry->data) + offset(variable), variable.shape()};
 }
 
+template const float* Gradients::data(const Var<float>&) const;
+template const double* Gradients::data(const Var<double>&) const;
 template Array<float> Gradients::array(const Var<float>&) const;
 template Array<double> Gradients::array(const Var<double>&) const;
 

@@ -312,6 +312,10 @@ class Gradients {
   template <class T>
   Array<T> array(const Var<T>& variable) const;
 
+  /// Its elements in row-major order, or null if the variable took no part in the loss.
+  template <class T>
+  const T* data(const Var<T>& variable) const;
+
   /// Euclidean norm of all gradients taken as one vector.
   double norm() const;
   /// Multiplies all gradients by a factor, in place.

@@ -63,10 +63,10 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
               Update&& update) {
   bool any = false;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients.contains(parameters[i])) continue;
+    const T* g = gradients.data(parameters[i]);
+    if (!g) continue;
     any = true;
-    const Array<T> g = gradients.array(parameters[i]);
-    if (!all_finite(g.data(), g.size()))
+    if (!all_finite(g, parameters[i].size()))
       fail(optimiser, ": the gradient of parameter ", i, " of shape ", parameters[i].shape(),
            " is not finite; lower the "
            "learning rate, clip the gradients, or look for the first loss that is not finite");
@@ -76,9 +76,8 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
          " parameters took part in the loss; was it computed from this "
          "model?");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients.contains(parameters[i])) continue;
-    const Array<T> g = gradients.array(parameters[i]);
-    parameters[i].update_elements([&](T* w) { update(i, w, g.data(), g.size()); });
+    if (const T* g = gradients.data(parameters[i]))
+      parameters[i].update_elements([&](T* w) { update(i, w, g, parameters[i].size()); });
   }
 }
 

@@ -48,7 +48,9 @@ struct Network {
 const Var kX = xt::xtensor<double, 3>{{{1}}, {{2}}, {{3}}},
           kTarget = xt::xtensor<double, 3>{{{2}}, {{4}}, {{6}}};
 
-Var half_loss(const Network& network) { return sum(square(network(kX) - kTarget)) / 2; }
+Var half_loss(const Network& network) {
+  return sum(ag::map([](auto y, auto target) { return square(y - target) / 2; }, network(kX), kTarget));
+}
 
 std::vector<double> train(const Network& network, std::size_t epochs) {
   nn::SGD sgd(nn::parameters(network), {.lr = 0.01});

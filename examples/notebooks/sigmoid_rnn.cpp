@@ -42,7 +42,9 @@ struct Network {
 // (time, batch, features)
 const Var kX = xt::xtensor<double, 3>{{{1}}, {{2}}}, kTarget = xt::xtensor<double, 3>{{{0.5}}, {{0.8}}};
 
-Var loss(const Network& network) { return sum(square(network(kX) - kTarget)) / 2; }
+Var loss(const Network& network) {
+  return sum(ag::map([](auto y, auto target) { return square(y - target) / 2; }, network(kX), kTarget));
+}
 
 std::vector<double> train(const Network& network, std::size_t epochs) {
   nn::SGD sgd(nn::parameters(network), {.lr = 0.01});
