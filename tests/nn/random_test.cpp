@@ -8,7 +8,8 @@
 
 using nn::Rng;
 
-// The fixture is NumPy's own output: numpy.random.seed(s), and then 1,000 numbers (tests/fixtures/numpy_random.py).
+// The fixture is NumPy's own output: numpy.random.seed(s), and then 1,000 numbers
+// (tests/fixtures/numpy_random.py).
 TEST_CASE("the first 1,000 normals and uniforms are NumPy's, to the bit") {
   const auto file = nn::read_safetensors(UNROLL_TESTS_DIR "/fixtures/numpy_random.safetensors");
   for (const std::uint32_t seed : {0u, 1u, 4294967295u}) {
