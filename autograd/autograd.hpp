@@ -1,6 +1,7 @@
 // All of autograd.
 #pragma once
 
+#include "activations.hpp"
 #include "blas.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"
@@ -11,3 +12,4 @@
 #include "memory.hpp"
 #include "reduce.hpp"
 #include "shape_ops.hpp"
+#include "transcendental.hpp"

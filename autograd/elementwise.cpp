@@ -1,6 +1,7 @@
 #include "elementwise.hpp"
 
 #include "map.hpp"
+#include "transcendental.hpp"
 
 namespace autograd::detail {
 
@@ -14,6 +15,11 @@ Var<T> record_elementwise(const Var<T>& a, const Var<T>& b) {
   return record_map<T>(F::kName, F{}, a, b);
 }
 
+template <class F, class T>
+Var<T> record_elementwise(const Var<T>& a, const Var<T>& b, const Var<T>& c) {
+  return record_map<T>(F::kName, F{}, a, b, c);
+}
+
 namespace {
 
 template <class T, class... F>
@@ -25,14 +31,23 @@ auto binary() {
   return std::make_tuple(static_cast<Var<T> (*)(const Var<T>&, const Var<T>&)>(record_elementwise<F, T>)...);
 }
 
+template <class T, class... F>
+auto ternary() {
+  return std::make_tuple(
+      static_cast<Var<T> (*)(const Var<T>&, const Var<T>&, const Var<T>&)>(record_elementwise<F, T>)...);
+}
+
 }  // namespace
 
 // Taking their addresses instantiates the functions.
 template <class T>
 struct Instantiate {
-  static inline const auto one = unary<T, fn::Abs, fn::Exp, fn::Heaviside, fn::Log, fn::Negate, fn::Relu,
-                                       fn::Sigmoid, fn::Sign, fn::Sqrt, fn::Square, fn::Tanh>();
-  static inline const auto two = binary<T, fn::Add, fn::Divide, fn::Multiply, fn::Subtract>();
+  static inline const auto one = unary<T, fn::Abs, fn::Cos, fn::Erf, fn::Exp, fn::Expm1, fn::Heaviside,
+                                       fn::Log, fn::Log1p, fn::Negate, fn::Relu, fn::Rsqrt, fn::Sigmoid,
+                                       fn::Sign, fn::Sin, fn::Softplus, fn::Sqrt, fn::Square, fn::Tanh>();
+  static inline const auto two = binary<T, fn::Add, fn::Divide, fn::Greater, fn::GreaterEqual, fn::Maximum,
+                                        fn::Minimum, fn::Multiply, fn::Pow, fn::Subtract>();
+  static inline const auto three = ternary<T, fn::Where>();
 };
 template struct Instantiate<float>;
 template struct Instantiate<double>;

@@ -1,8 +1,10 @@
-// Elementwise functions: each is one struct, its value and its derivative side by side. The same rule serves
-// dual numbers in a map body and Vars on the tape, so that it can be differentiated again.
+// Elementwise functions, the arithmetic ones: each is one struct, its value and its derivative side by side.
+// The same rule serves dual numbers in a map body and Vars on the tape, so that it can be differentiated
+// again. The transcendental ones are in transcendental.hpp, what is composed of both in activations.hpp.
 //
 // To add one: a struct with `value` (of SIMD batches) and `slope<I>` (the derivative with respect to operand
-// I, of batches or Vars), its public function below, and its row in tests/autograd/gradient_table_test.cpp.
+// I, of batches or Vars), its public function below, its name in elementwise.cpp, and its row in
+// tests/autograd/gradient_rows.hpp.
 #pragma once
 
 #include "lanes.hpp"
@@ -16,6 +18,8 @@ template <class F, class T>
 Var<T> record_elementwise(const Var<T>& x);
 template <class F, class T>
 Var<T> record_elementwise(const Var<T>& a, const Var<T>& b);
+template <class F, class T>
+Var<T> record_elementwise(const Var<T>& a, const Var<T>& b, const Var<T>& c);
 
 template <class... X>
 struct FirstVar;
@@ -42,6 +46,7 @@ template <class F, class... X>
 namespace fn {
 
 using detail::elementwise;
+using detail::Gate;
 using detail::MinusOne;
 using detail::One;
 using detail::Zero;
@@ -149,45 +154,6 @@ struct Negate : Function<Negate> {
   }
 };
 
-struct Exp : Function<Exp> {
-  static constexpr const char* kName = "exp";
-  static constexpr bool kCostly = true;
-  template <class V>
-  static V value(const V& x) {
-    return xsimd::exp(x);
-  }
-  template <std::size_t, class V>
-  static V slope(const V&, const V& y) {
-    return y;
-  }
-};
-
-struct Log : Function<Log> {
-  static constexpr const char* kName = "log";
-  static constexpr bool kCostly = true;
-  template <class V>
-  static V value(const V& x) {
-    return xsimd::log(x);
-  }
-  template <std::size_t, class V>
-  static V slope(const V& x, const V&) {
-    return V(1) / x;
-  }
-};
-
-struct Sqrt : Function<Sqrt> {
-  static constexpr const char* kName = "sqrt";
-  static constexpr bool kCostly = true;
-  template <class V>
-  static V value(const V& x) {
-    return xsimd::sqrt(x);
-  }
-  template <std::size_t, class V>
-  static V slope(const V&, const V& y) {
-    return V(0.5) / y;
-  }
-};
-
 struct Square : Function<Square> {
   static constexpr const char* kName = "square";
   static constexpr bool kCostly = false;
@@ -214,32 +180,6 @@ struct Abs : Function<Abs> {
   }
 };
 
-struct Tanh : Function<Tanh> {
-  static constexpr const char* kName = "tanh";
-  static constexpr bool kCostly = true;
-  template <class V>
-  static V value(const V& x) {
-    return xsimd::tanh(x);
-  }
-  template <std::size_t, class V>
-  static V slope(const V&, const V& y) {
-    return V(1) - y * y;
-  }
-};
-
-struct Sigmoid : Function<Sigmoid> {
-  static constexpr const char* kName = "sigmoid";
-  static constexpr bool kCostly = true;
-  template <class V>
-  static V value(const V& x) {
-    return V(1) / (V(1) + xsimd::exp(-x));
-  }
-  template <std::size_t, class V>
-  static V slope(const V&, const V& y) {
-    return y * (V(1) - y);
-  }
-};
-
 struct Relu : Function<Relu> {
   static constexpr const char* kName = "relu";
   static constexpr bool kCostly = false;
@@ -250,6 +190,74 @@ struct Relu : Function<Relu> {
   template <std::size_t, class V>
   static V slope(const V& x, const V&) {
     return elementwise<Heaviside>(x);
+  }
+};
+
+struct Greater : Function<Greater> {
+  static constexpr const char* kName = "greater";
+  static constexpr bool kCostly = false;
+  template <class V>
+  static V value(const V& a, const V& b) {
+    return xsimd::select(a > b, V(1), V(0));
+  }
+  template <std::size_t, class V>
+  static Zero slope(const V&, const V&, const V&) {
+    return {};
+  }
+};
+
+struct GreaterEqual : Function<GreaterEqual> {
+  static constexpr const char* kName = "greater_equal";
+  static constexpr bool kCostly = false;
+  template <class V>
+  static V value(const V& a, const V& b) {
+    return xsimd::select(a >= b, V(1), V(0));
+  }
+  template <std::size_t, class V>
+  static Zero slope(const V&, const V&, const V&) {
+    return {};
+  }
+};
+
+struct Where : Function<Where> {
+  static constexpr const char* kName = "where";
+  static constexpr bool kCostly = false;
+  template <class V>
+  static V value(const V& condition, const V& a, const V& b) {
+    return xsimd::select(condition == V(0), b, a);
+  }
+  template <std::size_t kOperand, class V>
+  static auto slope(const V& condition, const V&, const V&, const V&) {
+    if constexpr (kOperand == 0)
+      return Zero{};
+    else
+      return Gate<V, kOperand == 1>{condition};
+  }
+};
+
+struct Maximum : Function<Maximum> {
+  static constexpr const char* kName = "maximum";
+  static constexpr bool kCostly = false;
+  template <class V>
+  static V value(const V& a, const V& b) {
+    return xsimd::select(a > b, a, xsimd::select(a <= b, b, a + b));  // NaN stays NaN
+  }
+  template <std::size_t kOperand, class V>
+  static V slope(const V& a, const V& b, const V&) {
+    return V(0.5) + V(kOperand == 0 ? 0.5 : -0.5) * elementwise<Sign>(a - b);
+  }
+};
+
+struct Minimum : Function<Minimum> {
+  static constexpr const char* kName = "minimum";
+  static constexpr bool kCostly = false;
+  template <class V>
+  static V value(const V& a, const V& b) {
+    return xsimd::select(a < b, a, xsimd::select(a >= b, b, a + b));  // NaN stays NaN
+  }
+  template <std::size_t kOperand, class V>
+  static V slope(const V& a, const V& b, const V&) {
+    return V(0.5) - V(kOperand == 0 ? 0.5 : -0.5) * elementwise<Sign>(a - b);
   }
 };
 
@@ -278,21 +286,6 @@ template <detail::Element X>
 auto operator-(const X& x) {
   return detail::elementwise<fn::Negate>(x);
 }
-/// e^x
-template <detail::Element X>
-auto exp(const X& x) {
-  return detail::elementwise<fn::Exp>(x);
-}
-/// Natural logarithm; NaN below 0, -inf at 0.
-template <detail::Element X>
-auto log(const X& x) {
-  return detail::elementwise<fn::Log>(x);
-}
-/// Square root; NaN below 0. The derivative at 0 is infinite.
-template <detail::Element X>
-auto sqrt(const X& x) {
-  return detail::elementwise<fn::Sqrt>(x);
-}
 /// x^2
 template <detail::Element X>
 auto square(const X& x) {
@@ -302,16 +295,6 @@ auto square(const X& x) {
 template <detail::Element X>
 auto abs(const X& x) {
   return detail::elementwise<fn::Abs>(x);
-}
-/// Hyperbolic tangent.
-template <detail::Element X>
-auto tanh(const X& x) {
-  return detail::elementwise<fn::Tanh>(x);
-}
-/// 1 / (1 + e^-x); saturates to 0 and 1 without overflow.
-template <detail::Element X>
-auto sigmoid(const X& x) {
-  return detail::elementwise<fn::Sigmoid>(x);
 }
 /// max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN.
 template <detail::Element X>
@@ -328,6 +311,36 @@ template <detail::Element X>
 auto sign(const X& x) {
   return detail::elementwise<fn::Sign>(x);
 }
+/// 1 where a > b, else 0. Its derivative is 0 everywhere.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto operator>(const A& a, const B& b) { return detail::elementwise<fn::Greater>(a, b); }
+/// 1 where a < b, else 0. Its derivative is 0 everywhere.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto operator<(const A& a, const B& b) { return detail::elementwise<fn::Greater>(b, a); }
+/// 1 where a >= b, else 0. Its derivative is 0 everywhere.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto operator>=(const A& a, const B& b) { return detail::elementwise<fn::GreaterEqual>(a, b); }
+/// 1 where a <= b, else 0. Its derivative is 0 everywhere.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto operator<=(const A& a, const B& b) { return detail::elementwise<fn::GreaterEqual>(b, a); }
+/// a where the condition is not 0, b elsewhere: `where(x > 0, x, 0.1 * x)`. The condition has no gradient.
+template <class C, class A, class B>
+requires detail::Elements<C, A, B>
+auto where(const C& condition, const A& a, const B& b) {
+  return detail::elementwise<fn::Where>(condition, a, b);
+}
+/// The larger of a and b; the gradient of a tie goes to both in halves. NaN where either is NaN.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto maximum(const A& a, const B& b) { return detail::elementwise<fn::Maximum>(a, b); }
+/// The smaller of a and b; the gradient of a tie goes to both in halves. NaN where either is NaN.
+template <class A, class B>
+requires detail::Elements<A, B>
+auto minimum(const A& a, const B& b) { return detail::elementwise<fn::Minimum>(a, b); }
 
 namespace detail {
 // Operators are found in the namespace of their operands; lanes live here.
@@ -335,15 +348,17 @@ using autograd::operator+;
 using autograd::operator-;
 using autograd::operator*;
 using autograd::operator/;
+using autograd::operator>;
+using autograd::operator<;
+using autograd::operator>=;
+using autograd::operator<=;
 using autograd::abs;
-using autograd::exp;
 using autograd::heaviside;
-using autograd::log;
+using autograd::maximum;
+using autograd::minimum;
 using autograd::relu;
-using autograd::sigmoid;
 using autograd::sign;
-using autograd::sqrt;
 using autograd::square;
-using autograd::tanh;
+using autograd::where;
 }  // namespace detail
 }  // namespace autograd

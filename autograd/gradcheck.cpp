@@ -5,9 +5,9 @@
 #include <iomanip>
 #include <random>
 
-#include "elementwise.hpp"
 #include "grad.hpp"
 #include "reduce.hpp"
+#include "transcendental.hpp"
 
 namespace autograd {
 namespace {

@@ -58,6 +58,12 @@ template <class T>
 struct Zero {};
 struct One {};
 struct MinusOne {};
+// 1 where the condition is not 0 (or, with kWhere false, where it is), else 0; what it keeps back may be
+// infinite.
+template <class V, bool kWhere>
+struct Gate {
+  V condition;
+};
 
 enum class Stash { none, store, count };
 
@@ -155,6 +161,12 @@ template <class Slope, class B>
     return B(-partial);
   else
     return B(slope * partial);
+}
+
+template <class B, bool kWhere>
+[[gnu::always_inline]] inline B chain(const Gate<B, kWhere>& gate, const B& partial) {
+  const auto shut = gate.condition == B(0);
+  return kWhere ? xsimd::select(shut, B(0), partial) : xsimd::select(shut, partial, B(0));
 }
 
 // The partials of an operand that a slope lets through.

@@ -23,7 +23,7 @@ struct MapNode : Node {
   using Kernel = MapKernel<T, F, kInputs>;
   static constexpr std::size_t kOutputs = Kernel::kOutputs;
   static constexpr const char* kName = [] {
-    if constexpr (Primitive<F>)
+    if constexpr (requires { F::kName; })
       return F::kName;
     else
       return "map";
@@ -104,6 +104,10 @@ struct MapNode : Node {
             sweep.add(in[kInput].place, x[kInput].shape(), g);
           else if constexpr (std::is_same_v<Slope, MinusOne>)
             sweep.add(in[kInput].place, x[kInput].shape(), -g);
+          else if constexpr (std::is_same_v<Slope, Gate<Var<T>, true>>)
+            sweep.add(in[kInput].place, x[kInput].shape(), where(slope.condition, g, T(0)));
+          else if constexpr (std::is_same_v<Slope, Gate<Var<T>, false>>)
+            sweep.add(in[kInput].place, x[kInput].shape(), where(slope.condition, T(0), g));
           else if constexpr (!std::is_same_v<Slope, Zero>)
             sweep.add(in[kInput].place, x[kInput].shape(), g * slope);
         };

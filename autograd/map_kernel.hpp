@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "elementwise.hpp"
+#include "activations.hpp"
 
 namespace autograd::detail {
 

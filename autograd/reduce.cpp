@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "elementwise.hpp"
+#include "transcendental.hpp"
 
 namespace autograd {
 

@@ -1,6 +1,8 @@
 // The rows of the gradient table: every op, where it may be checked, and the shapes to check it at.
 #pragma once
 
+#include <limits>
+
 #include "gradient_row.hpp"
 
 namespace test {
@@ -46,6 +48,72 @@ inline std::vector<Row> elementwise_rows() {
       "sign", [](const auto& x) { return sign(x[0]); }, kNonzero, kUnary));
   rows.push_back(row(
       "sign as a factor", [](const auto& x) { return sign(x[0]) * exp(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "expm1", [](const auto& x) { return expm1(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "log1p", [](const auto& x) { return log1p(x[0]); }, kPositive, kUnary));
+  rows.push_back(row(
+      "rsqrt", [](const auto& x) { return rsqrt(x[0]); }, kPositive, kUnary));
+  rows.push_back(row(
+      "sin", [](const auto& x) { return sin(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "cos", [](const auto& x) { return cos(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "erf", [](const auto& x) { return erf(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "softplus", [](const auto& x) { return softplus(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "leaky_relu", [](const auto& x) { return leaky_relu(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "elu", [](const auto& x) { return elu(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "silu", [](const auto& x) { return silu(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "gelu", [](const auto& x) { return gelu(x[0]); }, kAny, kUnary));
+  rows.push_back(row(
+      "hardtanh", [](const auto& x) { return hardtanh(x[0]); }, kNonzero, kUnary));
+  rows.push_back(row(
+      "leaky_relu of another slope", [](const auto& x) { return leaky_relu(x[0], -0.3) * x[0]; }, kNonzero,
+      kUnary));
+  rows.push_back(row(
+      "elu of another alpha", [](const auto& x) { return elu(x[0], 1.5) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "clamp", [](const auto& x) { return clamp(x[0], -1.2, 0.9) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "clamp to one side",
+      [](const auto& x) { return clamp(x[0], 0, std::numeric_limits<double>::infinity()) * x[0]; }, kNonzero,
+      kUnary));
+  rows.push_back(row(
+      "pow", [](const auto& x) { return pow(x[0], x[1]); }, kPositive, kBinary));
+  rows.push_back(row(
+      "pow of numbers",
+      [](const auto& x) { return pow(x[0], 3) + pow(x[0], -2) * pow(1.5, x[0]) - pow(x[0], 2); }, kNonzero,
+      kUnary));
+  rows.push_back(row(
+      "maximum", [](const auto& x) { return maximum(x[0], x[1]) * x[0]; }, kAny, kBinary));
+  rows.push_back(row(
+      "minimum", [](const auto& x) { return minimum(x[0], x[1]) * x[1]; }, kAny, kBinary));
+  rows.push_back(row(
+      "maximum and minimum of numbers",
+      [](const auto& x) { return maximum(x[0], 0) * minimum(1, x[0]) * x[0]; }, kNonzero, kUnary));
+  rows.push_back(row(
+      "greater", [](const auto& x) { return (x[0] > x[1]) * x[0] - (x[0] < 0.25) * x[1]; }, kNonzero,
+      kBinary));
+  rows.push_back(row(
+      "greater_equal", [](const auto& x) { return (x[0] >= x[1]) * x[0] - (0.25 <= x[0]) * x[1]; }, kNonzero,
+      kBinary));
+  rows.push_back(row("where", [](const auto& x) { return where(x[0] > 0, x[1] * x[1], x[2]) * x[0]; },
+                     kNonzero,
+                     {{{}, {}, {}},
+                      {{3}, {3}, {3}},
+                      {{4, 17}, {17}, {4, 1}},
+                      {{17}, {}, {17}},
+                      {{2, 1, 3}, {4, 1}, {3}},
+                      {{0, 3}, {3}, {}}}));
+  rows.push_back(row(
+      "where of numbers",
+      [](const auto& x) { return where(x[0] > 0, 2, x[0]) + where(1, x[0], 0) * where(x[0], x[0], 1); },
+      kNonzero, kUnary));
   rows.push_back(row(
       "the same operand twice", [](const auto& x) { return (x[0] + x[0]) * x[0] - x[0] / x[0]; }, kNonzero,
       kUnary));
@@ -298,6 +366,20 @@ inline std::vector<Row> map_rows() {
                        x[0]);
       },
       kNonzero, kUnary));
+  rows.push_back(row("map with every other function",
+                     [](const auto& x) {
+                       return ag::map(
+                           [](auto a) {
+                             const auto smooth = sin(a) * cos(a) + erf(a) * expm1(a) -
+                                                 softplus(a) * log1p(a * a) + silu(a) * gelu(a);
+                             const auto kinked =
+                                 leaky_relu(a) + elu(a) * clamp(a, -1.1, 1.2) - hardtanh(a) * rsqrt(a * a);
+                             return where(a > 0.1, smooth, kinked) + pow(a * a, 1.5) * maximum(a, 0) -
+                                    minimum(a, 1) * (a <= 0.3);
+                           },
+                           x[0]);
+                     },
+                     kNonzero, {{{}}, {{3}}, {{33}}, {{0}}}));
   rows.push_back(row("map with many costly functions",
                      [](const auto& x) {
                        return ag::map(
