@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
   page.say(
       "\nThe notebook set no seed, so that its own numbers (0.91366476 0.8217149 ...) cannot come back. "
       "NumPy's column is its\n"
-      "function on the values that both of us draw from seed 1. It starts from hidden_state[:, t-1, :], "
+      "function on the values that NumPy and this program draw from seed 1. It starts from hidden_state[:, "
+      "t-1, :], "
       "which at t = 0 is\n"
       "the last step's, and right only because that is still 0.");
 

@@ -1,5 +1,8 @@
 // Notebook 4, first program: predict the fourth day's sales from the first three, one update. Sales go in as
 // they are, around 100, and that alone stops the network from learning.
+#include <algorithm>
+#include <sstream>
+
 #include "support/page.hpp"
 #include "support/plot.hpp"
 #include "support/sales.hpp"
@@ -33,7 +36,9 @@ std::vector<notebooks::Formula> notebook_gradients(const SalesNetwork& network, 
     dh = matmul(dz, transpose(network.cell.Whh));
   }
   const std::string why =
-      "not summed (only the first step's part is left), with h_3 at every step, and dy added at every step";
+      "only the first step's part is left of the sum, h_3 stands for h_t and for h_{t-1}, and the output's "
+      "gradient "
+      "is added at every step";
   return {{"Wxh", dWxh, why},
           {"Whh", dWhh, why},
           {"bh", dbh, why},
@@ -41,11 +46,21 @@ std::vector<notebooks::Formula> notebook_gradients(const SalesNetwork& network, 
           {"by", dy, "the same, with 1 in place of h"}};
 }
 
-// The largest entry of dL/dWxh.
-double largest_gradient(const SalesNetwork& network, const Windows& window) {
+double largest(const ag::Gradients& gradients, const Var& parameter) {
+  return xt::amax(xt::abs(gradients[parameter]))();
+}
+
+// Of the gradients of the hidden layer's parameters, the largest entry.
+double largest_hidden_gradient(const SalesNetwork& network, const Windows& window) {
   ag::Tape tape;
   const auto gradients = tape.backward(notebooks::sales_loss(network, window));
-  return xt::amax(xt::abs(gradients[network.cell.Wxh]))();
+  return std::max({largest(gradients, network.cell.Wxh), largest(gradients, network.cell.Whh),
+                   largest(gradients, network.cell.bh)});
+}
+
+double largest_input_gradient(const SalesNetwork& network, const Windows& window) {
+  ag::Tape tape;
+  return largest(tape.backward(notebooks::sales_loss(network, window)), network.cell.Wxh);
 }
 
 void update(const SalesNetwork& network, const Windows& window, nn::SGD<double>& sgd) {
@@ -66,12 +81,12 @@ int main(int argc, char** argv) {
     std::printf("\n");
   }
   page["hidden_unscaled"] = notebooks::entries(hidden);
-  page["gradient_unscaled"] = largest_gradient(start, raw);
+  page["gradient_unscaled"] = largest_hidden_gradient(start, raw);
   page.say(
-      "\nEvery unit is saturated at +-1, where the slope of tanh, 1 - h^2, is 0: the largest entry of "
-      "dL/dWxh is " +
-      page["gradient_unscaled"].dump() +
-      ",\nand so are those of Whh and bh. Only the output's weights can learn.");
+      "\nFrom seed 1 every unit is saturated at +-1 (as it is from half of all seeds), where the slope of "
+      "tanh, 1 - h^2, is\n0: "
+      "the largest entry of the gradients of Wxh, Whh and bh is " +
+      page["gradient_unscaled"].dump() + ". Only Why and by can learn.");
 
   page.heading("Parameters after the notebook's update");
   const SalesNetwork by_formula = nn::clone(start), by_gradient = nn::clone(start);
@@ -85,37 +100,44 @@ int main(int argc, char** argv) {
     difference = std::max(difference, xt::amax(xt::abs(nn::parameters(by_formula)[i].value() -
                                                        nn::parameters(by_gradient)[i].value()))());
   page["update_off_gradient"] = difference;
-  page.say("\nThe tape's update is the same to " + page["update_off_gradient"].dump() +
-           ": what the notebook gets wrong is multiplied by a slope of 0.");
+  page.say(
+      difference == 0
+          ? "\nThe tape's update is identical: what the notebook gets wrong is multiplied by a slope of 0."
+          : "\nThe tape's update differs by " + page["update_off_gradient"].dump() + " at most.");
 
   page.heading("The same with inputs that are multiplied by a factor");
   support::DataBlock block("factors");
   for (const double factor : {1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001}) {
     Windows window = raw;
     window.x = factor * raw.x;
-    const double gradient = largest_gradient(start, window);
+    const double gradient = largest_input_gradient(start, window);
     std::printf("  factor %-7g  largest |dL/dWxh| %.4g\n", factor, gradient);
     page["gradient_by_factor"].push_back({factor, gradient});
     if (gradient > 0) block.row(factor, gradient);
   }
 
+  page.say("\nThe largest is at 0.01; from there on it falls with the input, which it is a multiple of.");
+
   const notebooks::Scaling scaling(kSales);
   const Windows scaled(scaling(kSales), 0, 1);
-  page.heading("Gradients with sales scaled to mean 0 and deviation 1");
+  page.heading("Gradients with all sales, the target too, scaled to mean 0 and deviation 1");
   page.gradients([&] { return notebooks::sales_loss(start, scaled); }, start,
                  notebook_gradients(start, scaled));
 
   std::ostringstream script;
   script << block << R"(
-set title "sales\\_step: inputs of 100 are too large for tanh" font ',16'
+set title "sales_step: inputs of 100 are too large for tanh" noenhanced font ',16'
 set logscale xy
 set xrange [0.00005:2]
+set label "at 0.3 and 1 (as they are): 0" at 0.9, graph 0.06 right tc rgb '#d55e00'
 set format x '10^{%T}'
 set format y '10^{%T}'
-set xlabel 'factor on the sales (1: as they are, a gradient of 0)'
+set xlabel 'factor on the sales'
 set ylabel 'largest |dL/dWxh|'
 set grid back lc rgb '#dddddd' lt 1
 set border 3 lc rgb '#555555'
+set xtics out nomirror
+set ytics out nomirror
 plot $factors using 1:2 with linespoints pt 7 lw 2 lc rgb '#0072b2' notitle
 )";
   page.draw(script.str());

@@ -70,11 +70,12 @@ std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
     dbh += dz;
     carried = dz * Wh;
   }
-  const std::string why = "each step adds its part, with its own h, and hands dz Wh to the step before";
+  const std::string why =
+      "each step adds its part, with its own x and h, and hands its share back through Wh";
   return {{"Wx", dWx, why},
           {"Wh", dWh, why},
           {"bh", dbh, why},
-          {"Wy", dWy, "y has no memory: the sum of dy h over the steps is all of it"},
+          {"Wy", dWy, "y has no memory: the sum over the steps, each with its own h, is all of it"},
           {"by", dby, "the same, with 1 in place of h"}};
 }
 
@@ -111,7 +112,7 @@ int main(int argc, char** argv) {
 
   const std::vector<double> losses = train(nn::clone(network), 1000);
   page["loss_after_1000_updates"] = losses.back();
-  page.draw_losses("scalar\\_rnn: where the notebook's first update leads", {{"L", losses}});
+  page.draw_losses("scalar_rnn: 1,000 updates, where the notebook makes one", "L", {{"", losses}});
   page.time(1000, [&] { train(nn::clone(network), 1000); });
   return page.finish();
 }

@@ -80,8 +80,7 @@ std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
     carried = matmul(transpose(Whh), dz);
   }
   const std::string why =
-      "right for L/2: dy = y - target leaves out the factor 2 of the printed loss, which only halves the "
-      "learning rate";
+      "right for L/2: y - target leaves out the factor 2 of L's gradient, which only halves the rate";
   return {{"Wxh", dWxh, why}, {"Whh", dWhh, why}, {"Why", dWhy, why}, {"bh", dbh, why}, {"by", dby, why}};
 }
 
@@ -103,9 +102,9 @@ int main(int argc, char** argv) {
                {"53.17024697852227", "1.1758970565815385", "0.03515377404884714", "0.005957144536961547",
                 "0.0024095217195119053", "0.00099951940562552", "0.0004127753103659227",
                 "0.00016994859019575496", "6.983990646036436e-05", "2.8666615553039435e-05"},
-               notebooks::every(100, losses), 10);
+               notebooks::every(100, losses), 10, 100);
 
-  page.draw_losses("sequence\\_rnn: doubling 1, 2, 3", {{"L", losses}});
+  page.draw_losses("sequence_rnn: doubling 1, 2, 3", "L", {{"", losses}});
   page.time(1000, [&] { train(nn::clone(start), 1000); });
   return page.finish();
 }

@@ -1,5 +1,5 @@
 // Notebook 2: a sigmoid network of three hidden units. Its loop over time overwrites one gradient where it
-// should add to it, and training with that still lowers the loss, which is why nobody noticed.
+// should add to it, and the loss falls all the same.
 #include "support/page.hpp"
 
 namespace ag = autograd;
@@ -73,7 +73,7 @@ std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
     dbx = dbx + dz;
     later = dz;
   }
-  const std::string why = "added up over the steps, each with its own h";
+  const std::string why = "added up over the steps, each with its own x and h";
   return {{"wx", dwx, why},
           {"wh", dwh, why},
           {"wo", dwo, "every step overwrites it; what is left is the first step's part"},
@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
                                      "0.0286496",  "0.02734849", "0.02582265", "0.02409911", "0.0222216",
                                      "0.02024075", "0.01820815", "0.0161737",  "0.01418451", "0.01228353",
                                      "0.01050741", "0.00888419", "0.00743158", "0.00615671", "0.0050573"},
-               notebooks::every(100, by_formula));
+               notebooks::every(100, by_formula), 0, 100);
 
   page.heading("Losses of every 100th epoch, down the gradient");
   const auto by_gradient = train(nn::clone(start), 2000);
@@ -115,14 +115,17 @@ int main(int argc, char** argv) {
   while (by_formula[crossing] >= by_gradient[crossing]) ++crossing;
   page["formula_ahead_from_epoch"] = crossing;
   page.say(
-      "\nOnly the second is descent down the gradient of L, as the finite differences above show. The "
-      "formula is behind\n"
-      "it until epoch " +
+      "\nOnly the second table is descent down the gradient of L, as the finite differences above show. The "
+      "formula is\n"
+      "behind it until epoch " +
       std::to_string(crossing) +
-      " and then ahead, which is luck: where 2,000 short steps lead says nothing about\n"
-      "whether each of them went down the slope that it was meant to.");
-  page.draw_losses("sigmoid\\_rnn: two directions of descent",
-                   {{"down the gradient", by_gradient}, {"down the notebook's formula", by_formula}});
+      " and then ahead: where 2,000 steps lead does not tell whether each of them went\n"
+      "down the slope that it was meant to. (As printed, the notebook's update_param lacks `global wo` and "
+      "stops with an\n"
+      "error; its losses are those of a version that has it.)");
+
+  page.draw_losses("sigmoid_rnn: two directions of descent", "L",
+                   {{"down the gradient", by_gradient}, {"down its formula", by_formula}});
   page.time(2000, [&] { train(nn::clone(start), 2000); });
   return page.finish();
 }

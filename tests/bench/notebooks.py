@@ -338,12 +338,14 @@ def main():
     commands = parser.add_subparsers(required=True)
     timing = commands.add_parser("time")
     timing.add_argument("folder", help="where the programs were built")
-    timing.add_argument("--rounds", type=int, default=5)
+    timing.add_argument("--rounds", type=int, default=5, choices=range(1, 1000), metavar="N")
     timing.set_defaults(run=lambda a: measure(a.folder, a.rounds))
     recording = commands.add_parser("record")
     recording.add_argument("file")
     recording.set_defaults(run=lambda a: record(a.file))
     arguments = parser.parse_args()
+    if hasattr(arguments, "folder") and not (pathlib.Path(arguments.folder) / "scalar_rnn").exists():
+        parser.error(f"{arguments.folder} does not hold the notebook programs; build them with tests/run.sh")
     arguments.run(arguments)
 
 

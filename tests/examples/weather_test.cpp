@@ -46,6 +46,6 @@ TEST_CASE("weather names the file, the line and the remedy of what it refuses") 
   refuses(1, "--data truncated.csv", "truncated.csv:3: there are 3 fields");
   refuses(1, "--data ends.csv", "ends.csv:2: the file ends before 2012-01-02");
   refuses(1, "--data gap.csv", "gap.csv:3: this is 2012-01-03 where 2012-01-02 is due");
-  refuses(1, "--output gap.csv", "cannot write to the folder gap.csv");
+  refuses(1, "--output gap.csv", "cannot write to the folder \"gap.csv\"");
   refuses(1, "--output gap.csv", "--output DIR");
 }

@@ -59,6 +59,12 @@ std::vector<std::size_t> unravel(std::size_t at, const autograd::Shape& shape) {
   return index;
 }
 
+// What stands before the i-th of some figures.
+std::string label(const std::string& key, std::size_t i, std::size_t count, std::size_t epochs) {
+  if (epochs) return "epoch " + std::to_string(i * epochs);
+  return count == 1 ? key : key + "[" + std::to_string(i) + "]";
+}
+
 double relative_error(double formula, double tape) {
   return formula == tape ? 0 : std::abs(formula - tape) / std::abs(tape);
 }
@@ -94,23 +100,24 @@ void Page::heading(const std::string& text) {
 
 void Page::say(const std::string& text) const { std::cout << text << '\n'; }
 
-void Page::row(const std::string& key, const char* source, const std::string& theirs, double here,
-               bool holds) {
-  if (std::exchange(columns_, source) != source) std::printf("  %-20s %24s %24s\n", "", source, "here");
-  std::printf("  %-20s %24s %24s   %s\n", key.c_str(), theirs.c_str(), shortest(here).c_str(),
-              holds ? "the same" : "DIFFERENT");
+void Page::row(const std::string& label, const char* source, const std::string& theirs, double here,
+               bool holds, int digits) {
+  if (std::exchange(columns_, source) != source) std::printf("  %-22s %24s %24s\n", "", source, "here");
+  const std::string same = digits > 0 ? "the same to " + std::to_string(digits) + " digits" : "the same";
+  std::printf("  %-22s %24s %24s   %s\n", label.c_str(), theirs.c_str(), shortest(here).c_str(),
+              holds ? same.c_str() : "DIFFERENT");
   std::fflush(stdout);
   holds_ &= holds;
 }
 
 void Page::figures(const std::string& key, const std::vector<std::string>& notebook,
-                   const std::vector<double>& here, int digits) {
+                   const std::vector<double>& here, int digits, std::size_t epochs) {
   if (notebook.size() != here.size())
     throw std::logic_error(key + ": " + std::to_string(notebook.size()) + " figures in the notebook and " +
                            std::to_string(here.size()) + " here");
   for (std::size_t i = 0; i < here.size(); ++i)
-    row(here.size() == 1 ? key : key + "[" + std::to_string(i) + "]", "the notebook", notebook[i], here[i],
-        std::abs(here[i] - std::stod(notebook[i])) <= half_unit(notebook[i], digits));
+    row(label(key, i, here.size(), epochs), "the notebook", notebook[i], here[i],
+        std::abs(here[i] - std::stod(notebook[i])) <= half_unit(notebook[i], digits), digits);
   result_[key] = here;
 }
 
@@ -120,7 +127,7 @@ void Page::figure(const std::string& key, const std::string& notebook, double he
 }
 
 void Page::same_as_numpy(const std::string& key, const std::vector<double>& numpy,
-                         const std::vector<double>& here) {
+                         const std::vector<double>& here, std::size_t epochs) {
   if (numpy.size() != here.size())
     throw std::logic_error(key + ": " + std::to_string(numpy.size()) + " figures of NumPy and " +
                            std::to_string(here.size()) + " here");
@@ -131,8 +138,8 @@ void Page::same_as_numpy(const std::string& key, const std::vector<double>& nump
   }
   const std::size_t shown = here.size() > 20 ? 3 : here.size();
   for (std::size_t i = 0; i < shown; ++i)
-    row(here.size() == 1 ? key : key + "[" + std::to_string(i) + "]", "NumPy", shortest(numpy[i]), here[i],
-        difference <= 1e-12 * largest);
+    row(label(key, i, here.size(), epochs), "NumPy", shortest(numpy[i]), here[i],
+        difference <= 1e-12 * largest, 12);
   if (shown < here.size())
     std::printf("  ... and %zu more; the largest difference is %.1e\n", here.size() - shown, difference);
   result_[key] = here;
@@ -151,7 +158,7 @@ void Page::compare(const std::map<std::string, autograd::Array<double>>& by_tape
                    const std::vector<Formula>& formulas, const std::string& key) {
   constexpr double kRounding = 1e-9;
   if (formulas.empty()) return;
-  std::printf("\n  %-9s %-12s %22s %22s %14s\n", "parameter", "worst entry", "the tape", "the notebook",
+  std::printf("\n  %-9s %-12s %22s %22s %14s\n", "parameter", "worst entry", "the tape", "its formula",
               "off by");
   for (const Formula& formula : formulas) {
     const autograd::Array<double>& tape = by_tape.at(formula.parameter);
@@ -174,7 +181,7 @@ void Page::compare(const std::map<std::string, autograd::Array<double>>& by_tape
                                        {"right", right},
                                        {"why", formula.why}};
   }
-  std::printf("\n");
+  std::printf("  off by: the largest |formula - tape| / |tape| of an entry; WRONG is above 1e-7 %%\n\n");
   if (numpy_.contains(key)) {
     double difference = 0;
     for (const Formula& formula : formulas) {
@@ -216,23 +223,24 @@ void Page::time(std::size_t epochs, const std::function<void()>& train) {
   result_["microseconds_per_epoch"] = epoch;
 }
 
-void Page::draw_losses(const std::string& title, const std::vector<Curve>& curves) {
+void Page::draw_losses(const std::string& title, const std::string& loss, const std::vector<Curve>& curves) {
   std::ostringstream script;
   std::string plot;
-  const char* const colours[] = {"#0072b2", "#d55e00", "#b5b5b5"};
+  const char* const colours[] = {"#0072b2", "#d55e00"};
   for (std::size_t c = 0; c < curves.size(); ++c) {
     const std::string block = "curve" + std::to_string(c);
     support::DataBlock data(block);
     for (std::size_t epoch = 0; epoch < curves[c].losses.size(); ++epoch)
       data.row(epoch, curves[c].losses[epoch]);
     script << data;
-    plot += (c ? ", $" : "plot $") + block + " using 1:2 with lines lw 2 lc rgb '" + colours[c % 3] +
-            "' title \"" + curves[c].label + "\"";
+    plot += (c ? ", $" : "plot $") + block + " using 1:2 with lines lc rgb '" + colours[c % 2] +
+            (c ? "' lw 2 dt (12,12)" : "' lw 4") + " title \"" + curves[c].label + "\"";
   }
-  script << "set title \"" << title << "\" font ',16'\n"
-         << "set logscale y\nset format y '10^{%T}'\nset xlabel 'epoch'\nset ylabel 'loss'\n"
+  script << "set title \"" << title << "\" noenhanced font ',16'\n"
+         << "set logscale y\nset format y '10^{%T}'\nset xlabel 'epoch'\nset ylabel \"" << loss << "\" noenhanced\n"
          << "set grid back lc rgb '#dddddd' lt 1\nset border 3 lc rgb '#555555'\n"
-         << "set xtics out nomirror\nset ytics out nomirror\nset key reverse Left samplen 2\n"
+         << "set xtics out nomirror\nset ytics out nomirror\nset key "
+         << (curves.size() > 1 ? "reverse Left samplen 4" : "off") << '\n'
          << plot << '\n';
   draw(script.str());
 }
@@ -254,7 +262,7 @@ void Page::draw(const std::string& commands) {
 int Page::finish() {
   result_["holds"] = holds_;
   std::cout << "result " << result_ << std::endl;
-  return holds_ ? 0 : 1;
+  return holds_ && std::cout && !std::ferror(stdout) ? 0 : 1;
 }
 
 }  // namespace notebooks

@@ -69,15 +69,16 @@ class Page {
   void say(const std::string& text) const;
 
   /// Figures beside those that the notebook printed, each given as it stands there; reported under `key`.
-  /// They hold if they are the same to the last printed digit, or to so many significant digits.
+  /// They hold if they are the same to the last printed digit, or to so many significant digits. With `epochs`
+  /// they are those of every so many epochs.
   void figures(const std::string& key, const std::vector<std::string>& notebook,
-               const std::vector<double>& here, int digits = 0);
+               const std::vector<double>& here, int digits = 0, std::size_t epochs = 0);
   void figure(const std::string& key, const std::string& notebook, double here, int digits = 0);
 
   /// Figures beside what NumPy gave for the notebook's computation from the same start. They hold if none
   /// differs by more than 1e-12 of the largest.
   void same_as_numpy(const std::string& key, const std::vector<double>& numpy,
-                     const std::vector<double>& here);
+                     const std::vector<double>& here, std::size_t epochs = 0);
 
   /// The gradient of loss() for the parameters of a network: the tape's against finite differences, and the
   /// notebook's formulas against the tape's. Reports of each formula its largest relative error,
@@ -98,8 +99,8 @@ class Page {
   /// The median time of an epoch, in microseconds, of runs of train(), which are so many epochs each.
   void time(std::size_t epochs, const std::function<void()>& train);
 
-  /// Loss curves on a logarithmic axis, as NAME.svg in the output folder.
-  void draw_losses(const std::string& title, const std::vector<Curve>& curves);
+  /// One or two loss curves on a logarithmic axis, which `loss` names, as NAME.svg in the output folder.
+  void draw_losses(const std::string& title, const std::string& loss, const std::vector<Curve>& curves);
   /// NAME.svg by gnuplot commands.
   void draw(const std::string& commands);
 
@@ -113,7 +114,8 @@ class Page {
   void finite_differences(const autograd::GradcheckReport& report, const std::string& key);
   void compare(const std::map<std::string, autograd::Array<double>>& by_tape,
                const std::vector<Formula>& formulas, const std::string& key);
-  void row(const std::string& key, const char* source, const std::string& theirs, double here, bool holds);
+  void row(const std::string& label, const char* source, const std::string& theirs, double here, bool holds,
+           int digits);
 
   std::string name_;
   std::filesystem::path output_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <autograd/autograd.hpp>
+#include <cmath>
 #include <nn/nn.hpp>
 #include <span>
 #include <vector>

@@ -29,5 +29,7 @@ TEST_CASE("many_to_one shows that dWh is off by more than 100 %, and the true gr
                         0.4471487867832678, 0.36562323552103515, 0.29894218713897597, 0.24440453658936973,
                         0.1998008158613616, 0.16332358972072508},
                        1e-12);
+  CHECK(result["largest_difference_of_losses"] < 5e-7);
+  CHECK(result["largest_difference_of_losses"] > 0);
   program::check_picture(run, folder, "many_to_one.svg");
 }

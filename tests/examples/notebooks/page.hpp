@@ -47,7 +47,10 @@ inline void check_picture(const Outcome& run, const Folder& folder, const std::s
   if (run.out.find("gnuplot was not found") != std::string::npos) return;
   CHECK(run.out.find("picture: output/" + file) != std::string::npos);
   CHECK(run.result().at("pictures").at(0) == "output/" + file);
-  CHECK(read(folder.path / "output" / file).find("</svg>") != std::string::npos);
+  const std::string picture = read(folder.path / "output" / file);
+  CHECK(picture.find("</svg>") != std::string::npos);
+  CHECK(picture.find(file.substr(0, file.find('.')) + ": ") !=
+        std::string::npos);  // the title, as it was given
 }
 
 }  // namespace program

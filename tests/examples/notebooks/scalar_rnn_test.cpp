@@ -33,5 +33,5 @@ TEST_CASE("a notebook program refuses what it does not know") {
   std::ofstream(folder.path / "file") << "in the way";
   const auto run = program::run(folder, "notebooks/scalar_rnn", "--output file");
   CHECK(run.code == 1);
-  CHECK(run.error.find("cannot write to the folder file") != std::string::npos);
+  CHECK(run.error.find("cannot write to the folder \"file\"") != std::string::npos);
 }
