@@ -3,6 +3,7 @@
 
 #include "activations.hpp"
 #include "blas.hpp"
+#include "composites.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"
 #include "gradcheck.hpp"
@@ -13,3 +14,4 @@
 #include "reduce.hpp"
 #include "shape_ops.hpp"
 #include "transcendental.hpp"
+#include "views.hpp"

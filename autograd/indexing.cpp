@@ -6,11 +6,20 @@ namespace autograd {
 namespace detail {
 namespace {
 
-// `flat` holds indices into the elements of the larger side, one for each entry of the smaller.
 template <class T>
-Var<T> record_pick(const Var<T>& x, const Shape& shape, BlockRef flat, std::size_t count);
+Var<T> record_scatter(const Var<T>& x, const Shape& shape, const Runs& runs);
+
+// small += the runs of large, and the other way round.
 template <class T>
-Var<T> record_scatter(const Var<T>& x, const Shape& shape, BlockRef flat, std::size_t count);
+void add_runs(const Runs& runs, const T* large, T* small) {
+  for (std::size_t i = 0; i < runs.count; ++i)
+    for (std::size_t k = 0; k < runs.width; ++k) small[i * runs.width + k] += large[runs.begin()[i] + k];
+}
+template <class T>
+void add_to_runs(const Runs& runs, const T* small, T* large) {
+  for (std::size_t i = 0; i < runs.count; ++i)
+    for (std::size_t k = 0; k < runs.width; ++k) large[runs.begin()[i] + k] += small[i * runs.width + k];
+}
 
 template <class T, bool kScatter>
 struct IndexNode : Node {
@@ -20,64 +29,73 @@ struct IndexNode : Node {
   Place in, out;
   Shape in_shape, out_shape;
   Block* flat;
-  std::size_t count;
+  std::size_t count, width;
 
+  Runs runs() const { return {BlockRef(retain(flat)), count, width}; }
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, out_shape.size());
     if (!g) return;
     T* to = sweep.accumulator<T>(in, in_shape.size());
-    const auto* at = static_cast<const std::size_t*>(flat->data());
-    for (std::size_t i = 0; i < count; ++i) (kScatter ? to[i] : to[at[i]]) += kScatter ? g[at[i]] : g[i];
+    kScatter ? add_runs(runs(), g, to) : add_to_runs(runs(), g, to);
   }
   void record(Recorded& sweep) {
     const Var<T> g = sweep.gradient(out, out_shape);
     if (!g.defined()) return;
-    const BlockRef indices(retain(flat));
-    sweep.add(
-        in, in_shape,
-        kScatter ? record_pick(g, in_shape, indices, count) : record_scatter(g, in_shape, indices, count));
+    sweep.add(in, in_shape,
+              kScatter ? pick_runs("pick", g, in_shape, runs()) : record_scatter(g, in_shape, runs()));
   }
   void release() { detail::release(std::exchange(flat, nullptr)); }
 };
 
 template <class T, bool kScatter>
-void record_node(TapeStorage* tape, Place in, const Var<T>& x, const Var<T>& out, const BlockRef& flat,
-                 std::size_t count) {
+void record_node(TapeStorage* tape, Place in, const Var<T>& x, const Var<T>& out, const Runs& runs) {
   auto& node = tape->emplace<IndexNode<T, kScatter>>();
   node.in = in;
   node.out = out.place();
   node.in_shape = x.shape();
   node.out_shape = out.shape();
-  node.flat = retain(flat.get());
-  node.count = count;
+  node.flat = retain(runs.flat.get());
+  node.count = runs.count;
+  node.width = runs.width;
 }
 
+// The adjoint: zeros of `shape` with x added at the runs.
 template <class T>
-Var<T> record_pick(const Var<T>& x, const Shape& shape, BlockRef flat, std::size_t count) {
-  const Place in = x.use("pick");
-  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
-  Var<T> out = new_output<T>(shape, tape);
-  const auto* at = static_cast<const std::size_t*>(flat->data());
-  for (std::size_t i = 0; i < count; ++i) const_cast<T*>(out.array().data())[i] = x.array().data()[at[i]];
-  if (tape) record_node<T, false>(tape, in, x, out, flat, count);
-  return out;
-}
-
-// The adjoint of pick: zeros of `shape` with x added at the indices.
-template <class T>
-Var<T> record_scatter(const Var<T>& x, const Shape& shape, BlockRef flat, std::size_t count) {
+Var<T> record_scatter(const Var<T>& x, const Shape& shape, const Runs& runs) {
   const Place in = x.use("scatter");
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
   T* to = const_cast<T*>(out.array().data());
   std::fill_n(to, out.size(), T(0));
-  const auto* at = static_cast<const std::size_t*>(flat->data());
-  for (std::size_t i = 0; i < count; ++i) to[at[i]] += x.array().data()[i];
-  if (tape) record_node<T, true>(tape, in, x, out, flat, count);
+  add_to_runs(runs, x.array().data(), to);
+  if (tape) record_node<T, true>(tape, in, x, out, runs);
   return out;
 }
 
+// An index counted from the start. Throws Error if it is outside of the extent.
+std::size_t checked(const char* op, std::int64_t index, std::size_t at, std::size_t extent,
+                    const Shape& shape) {
+  const auto n = static_cast<std::int64_t>(extent);
+  if (index < -n || index >= n)
+    fail(op, ": index ", index, " at position ", at, " is out of range for an axis of ", n, " of shape ",
+         shape);
+  return static_cast<std::size_t>(index < 0 ? index + n : index);
+}
+
 }  // namespace
+
+template <class T>
+Var<T> pick_runs(const char* op, const Var<T>& x, const Shape& shape, const Runs& runs) {
+  const Place in = x.use(op);
+  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
+  Var<T> out = new_output<T>(shape, tape);
+  T* to = const_cast<T*>(out.array().data());
+  for (std::size_t i = 0; i < runs.count; ++i)
+    std::copy_n(x.array().data() + runs.begin()[i], runs.width, to + i * runs.width);
+  if (tape) record_node<T, false>(tape, in, x, out, runs);
+  return out;
+}
+
 }  // namespace detail
 
 template <class T>
@@ -86,20 +104,36 @@ Var<T> pick(const Var<T>& x, const Indices& indices) {
   if (x.rank() == 0 || !(x.shape().prefix(x.rank() - 1) == indices.shape()))
     detail::fail("pick: indices of shape ", indices.shape(), " do not fit values of shape ", x.shape(),
                  "; there must be one index for each row of the last axis");
-  const auto cols = static_cast<std::int64_t>(x.shape().back());
-  const std::size_t count = indices.values().size();
-  detail::BlockRef flat(detail::allocate_block(count * sizeof(std::size_t)));
-  auto* at = static_cast<std::size_t*>(flat->data());
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::int64_t index = indices.values()[i];
-    if (index < -cols || index >= cols)
-      detail::fail("pick: index ", index, " at row ", i, " is out of range for ", cols, " columns of shape ",
-                   x.shape());
-    at[i] = i * static_cast<std::size_t>(cols) + static_cast<std::size_t>(index < 0 ? index + cols : index);
-  }
-  return detail::record_pick(x, indices.shape(), flat, count);
+  const std::size_t cols = x.shape().back(), count = indices.values().size();
+  const detail::Runs runs(count, 1);
+  std::size_t* at = runs.begin();
+  for (std::size_t i = 0; i < count; ++i)
+    at[i] = i * cols + detail::checked("pick", indices.values()[i], i, cols, x.shape());
+  return detail::pick_runs("pick", x, indices.shape(), runs);
 }
 
+template <class T>
+Var<T> take(const Var<T>& x, const Indices& indices, std::ptrdiff_t axis) {
+  x.require_value("take");
+  const std::size_t over = normalise_axis(axis, x.shape(), "take"), extent = x.shape(over);
+  const std::size_t outer = x.shape().prefix(over).size(), width = x.shape().suffix(over + 1).size();
+  const std::size_t count = indices.values().size();
+  const detail::Runs runs(outer * count, width);
+  std::size_t* at = runs.begin();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = detail::checked("take", indices.values()[i], i, extent, x.shape());
+    for (std::size_t o = 0; o < outer; ++o) at[o * count + i] = (o * extent + index) * width;
+  }
+  Shape shape = x.shape().prefix(over);
+  for (const std::size_t each : indices.shape()) shape.push_back(each);
+  for (std::size_t i = over + 1; i < x.rank(); ++i) shape.push_back(x.shape(i));
+  return detail::pick_runs("take", x, shape, runs);
+}
+
+template Var<float> detail::pick_runs(const char*, const Var<float>&, const Shape&, const Runs&);
+template Var<double> detail::pick_runs(const char*, const Var<double>&, const Shape&, const Runs&);
+template Var<float> take(const Var<float>&, const Indices&, std::ptrdiff_t);
+template Var<double> take(const Var<double>&, const Indices&, std::ptrdiff_t);
 template Var<float> pick(const Var<float>&, const Indices&);
 template Var<double> pick(const Var<double>&, const Indices&);
 

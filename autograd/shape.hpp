@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <initializer_list>
 #include <ostream>
+#include <utility>
 
 #include "error.hpp"
 
@@ -77,10 +79,60 @@ inline Shape with_last_axis(Shape shape, std::size_t extent) {
 /// An axis counted from the end if negative, as in NumPy. Throws Error if `shape` has no such axis.
 inline std::size_t normalise_axis(std::ptrdiff_t axis, const Shape& shape, const char* call) {
   const auto rank = static_cast<std::ptrdiff_t>(shape.rank());
+  if (rank == 0) detail::fail(call, ": axis ", axis, " does not exist in shape (); a scalar has no axes");
   if (axis < -rank || axis >= rank)
     detail::fail(call, ": axis ", axis, " does not exist in shape ", shape, "; axes are ", -rank, " to ",
                  rank - 1);
   return static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
 }
+
+/// A short list, in place (no heap): at most one X for each axis of a shape.
+template <class X>
+class PerAxis {
+ public:
+  PerAxis() = default;
+  PerAxis(std::initializer_list<X> list) {
+    for (const X& each : list) push_back(each);
+  }
+
+  /// Throws Error above Shape::kMaxRank.
+  void push_back(const X& each) {
+    if (size_ == Shape::kMaxRank)
+      detail::fail("a list with one entry for each axis has more than ", Shape::kMaxRank,
+                   "; no shape has as many axes");
+    list_[size_++] = each;
+  }
+
+  std::size_t size() const { return size_; }
+  const X& operator[](std::size_t i) const { return list_[i]; }
+  X& operator[](std::size_t i) { return list_[i]; }
+  const X* begin() const { return list_.data(); }
+  const X* end() const { return list_.data() + size_; }
+
+ private:
+  std::array<X, Shape::kMaxRank> list_{};
+  std::size_t size_ = 0;
+};
+
+/// Some axes, in the order given; negative ones count from the end: {0, -1}, or a single one.
+struct Axes : PerAxis<std::ptrdiff_t> {
+  using PerAxis::PerAxis;
+  template <std::integral Axis>
+  Axes(Axis axis) : PerAxis({static_cast<std::ptrdiff_t>(axis)}) {}  // NOLINT(google-explicit-constructor)
+};
+
+/// Which axes of a shape are named. Throws Error for one that does not exist or is named twice.
+class AxisSet {
+ public:
+  AxisSet(const char* call, const Axes& axes, const Shape& shape) {
+    for (const std::ptrdiff_t axis : axes)
+      if (std::exchange(named_[normalise_axis(axis, shape, call)], true))
+        detail::fail(call, ": axis ", axis, " of shape ", shape, " is named twice");
+  }
+  bool operator[](std::size_t axis) const { return named_[axis]; }
+
+ private:
+  std::array<bool, Shape::kMaxRank> named_{};
+};
 
 }  // namespace autograd

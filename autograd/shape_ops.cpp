@@ -2,6 +2,7 @@
 
 #include "blas.hpp"
 #include "recorded_sweep.hpp"
+#include "strided.hpp"
 
 namespace autograd {
 namespace detail {
@@ -146,57 +147,7 @@ struct SumToNode : Node {
   void release() {}
 };
 
-template <class T>
-struct ColumnsNode : Node {
-  using value_type = T;
-  using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "columns";
-  Place in, out;
-  Shape matrix;
-  std::size_t first, width;
-
-  void backward(Sweep& sweep) {
-    const std::size_t rows = matrix.prefix(matrix.rank() - 1).size();
-    const T* g = sweep.gradient<T>(out, rows * width);
-    if (!g) return;
-    T* to = sweep.accumulator<T>(in, matrix.size()) + first;
-    for (std::size_t r = 0; r < rows; ++r)
-      for (std::size_t c = 0; c < width; ++c) to[r * matrix.back() + c] += g[r * width + c];
-  }
-  void record(Recorded& sweep) {
-    if (const Var<T> g = sweep.gradient(out, with_last_axis(matrix, width)); g.defined())
-      sweep.add(in, matrix, embed_columns(g, first, matrix.back()));
-  }
-  void release() {}
-};
-
-template <class T>
-struct EmbedColumnsNode : Node {
-  using value_type = T;
-  using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "embed_columns";
-  Place in, out;
-  Shape shape;  // of the input
-  std::size_t first, width;
-
-  void backward(Sweep& sweep) {
-    const std::size_t rows = shape.prefix(shape.rank() - 1).size(), own = shape.back();
-    const T* g = sweep.gradient<T>(out, rows * width);
-    if (!g) return;
-    const Sink<T> to = sweep.sink<T>(in, shape.size());
-    for (std::size_t r = 0; r < rows; ++r)
-      for (std::size_t c = 0; c < own; ++c) {
-        const T arrived = g[r * width + first + c];
-        to.data[r * own + c] = to.accumulate ? to.data[r * own + c] + arrived : arrived;
-      }
-  }
-  void record(Recorded& sweep) {
-    if (const Var<T> g = sweep.gradient(out, with_last_axis(shape, width)); g.defined())
-      sweep.add(in, shape, columns(g, first, shape.back()).var());
-  }
-  void release() {}
-};
-
+// Matrices of the same rows beside each other; with one row, arrays behind each other.
 template <class T>
 struct ConcatNode : Node {
   using value_type = T;
@@ -204,97 +155,84 @@ struct ConcatNode : Node {
   static constexpr const char* kName = "concat";
   struct Part {
     Place place;
-    std::size_t size;
+    std::size_t width;
   };
   Place out;
-  std::size_t count;
+  std::size_t count, rows, width;  // of the whole
   Part* parts() { return reinterpret_cast<Part*>(this + 1); }
 
   void backward(Sweep& sweep) {
-    Place from = out;
-    for (std::size_t i = 0; i < count; from.offset += parts()[i++].size)
-      sweep.pass<T>(from, parts()[i].place, parts()[i].size);
-  }
-  void record(Recorded& sweep) {
-    Place from = out;
-    for (std::size_t i = 0; i < count; from.offset += parts()[i++].size) {
-      const Shape flat{parts()[i].size};
+    if (rows == 1) {
+      Place from = out;
+      for (std::size_t i = 0; i < count; from.offset += parts()[i++].width)
+        sweep.pass<T>(from, parts()[i].place, parts()[i].width);
+      return;
+    }
+    const T* g = sweep.gradient<T>(out, rows * width);
+    if (!g) return;
+    for (std::size_t i = 0; i < count; g += parts()[i++].width) {
+      const std::size_t own = parts()[i].width;
       if (!parts()[i].place.differentiable()) continue;
-      if (const Var<T> g = sweep.gradient(from, flat); g.defined()) sweep.add(parts()[i].place, flat, g);
+      const Sink<T> to = sweep.sink<T>(parts()[i].place, rows * own);
+      for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t c = 0; c < own; ++c) {
+          T& at = to.data[r * own + c];
+          at = to.accumulate ? at + g[r * width + c] : g[r * width + c];
+        }
     }
   }
-  void release() {}
-};
-
-template <class T>
-struct TransposeNode : Node {
-  using value_type = T;
-  using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "transpose";
-  Place in, out;
-  std::size_t rows, cols;  // of the input
-
-  void backward(Sweep& sweep) {
-    const T* g = sweep.gradient<T>(out, rows * cols);
-    if (!g) return;
-    const Sink<T> to = sweep.sink<T>(in, rows * cols);
-    for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < cols; ++j) {
-        T& at = to.data[i * cols + j];
-        at = to.accumulate ? at + g[j * rows + i] : g[j * rows + i];
-      }
-  }
   void record(Recorded& sweep) {
-    if (const Var<T> g = sweep.gradient(out, {cols, rows}); g.defined())
-      sweep.add(in, {rows, cols}, autograd::transpose(g));
+    const auto add = [&](const Part& part, const Var<T>& g) {
+      if (part.place.differentiable() && g.defined()) sweep.add(part.place, g.shape(), g);
+    };
+    if (rows == 1) {
+      Place from = out;
+      for (std::size_t i = 0; i < count; from.offset += parts()[i++].width)
+        if (parts()[i].place.differentiable()) add(parts()[i], sweep.gradient(from, {parts()[i].width}));
+      return;
+    }
+    const Var<T> g = sweep.gradient(out, {rows, width});
+    if (!g.defined()) return;
+    for (std::size_t i = 0, first = 0; i < count; first += parts()[i++].width)
+      add(parts()[i], columns(g, first, parts()[i].width).var());
   }
   void release() {}
 };
 
 template <class T>
-void record_concat(TapeStorage* tape, const char* op, std::span<const Var<T>> parts, Place out) {
+void record_concat(TapeStorage* tape, const char* op, std::span<const Var<T>> parts, std::size_t rows,
+                   Place out) {
   using Part = typename ConcatNode<T>::Part;
   auto& node = tape->emplace<ConcatNode<T>>(parts.size() * sizeof(Part));
   node.out = out;
   node.count = parts.size();
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    new (node.parts() + i) Part{parts[i].use(op), parts[i].size()};
+  node.rows = rows;
+  node.width = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    new (node.parts() + i) Part{parts[i].use(op), parts[i].size() / rows};
+    node.width += parts[i].size() / rows;
+  }
 }
 
-// Copies the parts behind each other into an output of `shape`.
+// Copies the parts, each of so many rows, beside each other into an output of `shape`.
 template <class T>
-Var<T> join(const char* op, std::span<const Var<T>> parts, const Shape& shape) {
+Var<T> join(const char* op, std::span<const Var<T>> parts, std::size_t rows, const Shape& shape) {
   bool differentiable = false;
   for (const Var<T>& part : parts) differentiable |= part.use(op).differentiable();
   TapeStorage* tape = differentiable ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
   T* to = const_cast<T*>(out.array().data());
-  for (const Var<T>& part : parts) to = std::copy_n(part.array().data(), part.size(), to);
-  if (tape) record_concat(tape, op, parts, out.place());
+  if (out.size() == 0) rows = 1;
+  for (std::size_t r = 0; r < rows; ++r)
+    for (const Var<T>& part : parts) {
+      const std::size_t width = part.size() / rows;
+      to = std::copy_n(part.array().data() + r * width, width, to);
+    }
+  if (tape) record_concat(tape, op, parts, rows, out.place());
   return out;
 }
 
 }  // namespace
-
-template <class T>
-Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width) {
-  const Place in = x.use("embed_columns");
-  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
-  const std::size_t own = x.shape().back(), rows = x.shape().prefix(x.rank() - 1).size();
-  Var<T> out = new_output<T>(with_last_axis(x.shape(), width), tape);
-  T* to = const_cast<T*>(out.array().data());
-  std::fill_n(to, out.size(), T(0));
-  for (std::size_t r = 0; r < rows; ++r) std::copy_n(x.array().data() + r * own, own, to + r * width + first);
-  if (tape) {
-    auto& node = tape->emplace<EmbedColumnsNode<T>>();
-    node.in = in;
-    node.out = out.place();
-    node.shape = x.shape();
-    node.first = first;
-    node.width = width;
-  }
-  return out;
-}
 
 template <class T>
 Var<T> write_to(const Var<T>& x, Array<T> memory, Place place) {
@@ -302,7 +240,7 @@ Var<T> write_to(const Var<T>& x, Array<T> memory, Place place) {
   std::copy_n(x.array().data(), x.size(), memory.data());
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   if (!tape) return memory;
-  record_concat<T>(tape, "write_to", {&x, 1}, place);
+  record_concat<T>(tape, "write_to", {&x, 1}, 1, place);
   return Var<T>::recorded(std::move(memory), place, tape->id);
 }
 
@@ -355,80 +293,58 @@ Var<T> sum_to(const Var<T>& x, const Shape& shape) {
 
 template <class T>
 Var<T> Columns<T>::var() const {
-  const Place in = matrix.use("columns");
-  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
-  const std::size_t wide = matrix.shape().back(), rows = matrix.shape().prefix(matrix.rank() - 1).size();
-  Var<T> out = new_output<T>(with_last_axis(matrix.shape(), width), tape);
-  T* to = const_cast<T*>(out.array().data());
-  for (std::size_t r = 0; r < rows; ++r)
-    std::copy_n(matrix.array().data() + r * wide + first, width, to + r * width);
-  if (tape) {
-    auto& node = tape->emplace<ColumnsNode<T>>();
-    node.in = in;
-    node.out = out.place();
-    node.matrix = matrix.shape();
-    node.first = first;
-    node.width = width;
-  }
-  return out;
+  StridedView view = view_of(matrix.shape());
+  view.shape = with_last_axis(view.shape, width);
+  view.offset = static_cast<std::ptrdiff_t>(first);
+  return gather_view("columns", matrix, view);
 }
 
 template <class T>
-Var<T> concat(std::span<const Var<T>> parts) {
+Var<T> concat(std::span<const Var<T>> parts, std::ptrdiff_t axis) {
   if (parts.empty()) fail("concat: no parts to join; at least one is needed");
-  std::size_t extent = 0;
-  for (const Var<T>& part : parts) {
-    part.use("concat");
-    if (part.rank() == 0) fail("concat: a part is a scalar, of shape (), and has no axis to join; use stack");
-    if (!(part.shape().suffix(1) == parts[0].shape().suffix(1)))
-      fail("concat: parts of shape ", parts[0].shape(), " and ", part.shape(),
-           " cannot be joined along axis 0; their other axes must be equal");
-    extent += part.shape(0);
-  }
+  for (const Var<T>& part : parts) part.use("concat");
+  if (parts[0].rank() == 0)
+    fail("concat: a part is a scalar, of shape (), and has no axis to join; use stack");
+  const std::size_t at = normalise_axis(axis, parts[0].shape(), "concat");
   Shape shape = parts[0].shape();
-  shape[0] = extent;
-  return join("concat", parts, shape);
+  shape[at] = 0;
+  for (const Var<T>& part : parts) {
+    Shape others = part.shape();
+    if (others.rank() == shape.rank()) others[at] = shape[at];
+    if (!(others == shape))
+      fail("concat: parts of shape ", parts[0].shape(), " and ", part.shape(),
+           " cannot be joined along axis ", at, "; their other axes must be equal");
+    shape[at] += part.shape(at);
+  }
+  return join("concat", parts, shape.prefix(at).size(), shape);
 }
 
 template <class T>
-Var<T> stack(std::span<const Var<T>> parts) {
+Var<T> stack(std::span<const Var<T>> parts, std::ptrdiff_t axis) {
   if (parts.empty()) fail("stack: no parts to join; at least one is needed");
-  Shape shape{parts.size()};
-  for (std::size_t extent : parts[0].shape()) shape.push_back(extent);
   for (const Var<T>& part : parts) {
     part.use("stack");
     if (!(part.shape() == parts[0].shape()))
       fail("stack: parts of shape ", parts[0].shape(), " and ", part.shape(),
            "; all must have one shape, reshape or broadcast_to the others");
   }
-  return join("stack", parts, shape);
+  const auto rank = static_cast<std::ptrdiff_t>(parts[0].rank()) + 1;
+  if (axis < -rank || axis >= rank)
+    fail("stack: axis ", axis, " does not exist in the result of ", rank, " axes; axes are ", -rank, " to ",
+         rank - 1);
+  const auto at = static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+  Shape shape = parts[0].shape().prefix(at);
+  shape.push_back(parts.size());
+  for (std::size_t i = at; i < parts[0].rank(); ++i) shape.push_back(parts[0].shape(i));
+  return join("stack", parts, shape.prefix(at).size(), shape);
 }
 
-template <class T>
-Var<T> transpose(const Var<T>& x) {
-  const Place in = x.use("transpose");
-  if (x.rank() != 2) fail("transpose: shape ", x.shape(), " is not a matrix; reshape it to two axes");
-  TapeStorage* tape = in.differentiable() ? recording() : nullptr;
-  Var<T> out = new_output<T>({x.shape(1), x.shape(0)}, tape);
-  transpose(x.array().data(), x.shape(0), x.shape(1), const_cast<T*>(out.array().data()));
-  if (tape) {
-    auto& node = tape->emplace<TransposeNode<T>>();
-    node.in = in;
-    node.out = out.place();
-    node.rows = x.shape(0);
-    node.cols = x.shape(1);
-  }
-  return out;
-}
-
-#define UNROLL_INSTANTIATE(T)                                                     \
-  template struct Columns<T>;                                                     \
-  template Var<T> broadcast_to(const Var<T>&, const Shape&);                      \
-  template Var<T> sum_to(const Var<T>&, const Shape&);                            \
-  template Var<T> concat(std::span<const Var<T>>);                                \
-  template Var<T> stack(std::span<const Var<T>>);                                 \
-  template Var<T> transpose(const Var<T>&);                                       \
-  template Var<T> detail::embed_columns(const Var<T>&, std::size_t, std::size_t); \
+#define UNROLL_INSTANTIATE(T)                                      \
+  template struct Columns<T>;                                      \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);       \
+  template Var<T> sum_to(const Var<T>&, const Shape&);             \
+  template Var<T> concat(std::span<const Var<T>>, std::ptrdiff_t); \
+  template Var<T> stack(std::span<const Var<T>>, std::ptrdiff_t);  \
   template Var<T> detail::write_to(const Var<T>&, Array<T>, Place);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

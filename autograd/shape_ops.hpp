@@ -1,4 +1,5 @@
-// Ops that move or repeat entries: broadcasting and its adjoint, joining, columns, transposition.
+// Ops that repeat or join whole values: broadcasting and its adjoint, concatenation. Those that rearrange
+// entries are in views.hpp.
 #pragma once
 
 #include <span>
@@ -17,33 +18,32 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 template <class T>
 Var<T> sum_to(const Var<T>& x, const Shape& shape);
 
-/// Vars joined along axis 0; their other axes must be equal. Throws Error if they are not, or if there are
+/// Vars joined along an axis; their other axes must be equal. Throws Error if they are not, or if there are
 /// none.
 template <class T>
-Var<T> concat(std::span<const Var<T>> parts);
+Var<T> concat(std::span<const Var<T>> parts, std::ptrdiff_t axis = 0);
 template <class T>
-Var<T> concat(const std::vector<Var<T>>& parts) {
-  return concat(std::span<const Var<T>>(parts));
+Var<T> concat(const std::vector<Var<T>>& parts, std::ptrdiff_t axis = 0) {
+  return concat(std::span<const Var<T>>(parts), axis);
+}
+template <class T>
+Var<T> concat(std::initializer_list<Var<T>> parts, std::ptrdiff_t axis = 0) {
+  return concat(std::span<const Var<T>>(parts.begin(), parts.size()), axis);
 }
 
-/// Vars of one shape as the entries of a new axis 0. Throws Error if the shapes differ, or if there are none.
+/// Vars of one shape as the entries of a new axis. Throws Error if the shapes differ, or if there are none.
 template <class T>
-Var<T> stack(std::span<const Var<T>> parts);
+Var<T> stack(std::span<const Var<T>> parts, std::ptrdiff_t axis = 0);
 template <class T>
-Var<T> stack(const std::vector<Var<T>>& parts) {
-  return stack(std::span<const Var<T>>(parts));
+Var<T> stack(const std::vector<Var<T>>& parts, std::ptrdiff_t axis = 0) {
+  return stack(std::span<const Var<T>>(parts), axis);
 }
-
-/// The transpose of a matrix. Throws Error for other ranks.
 template <class T>
-Var<T> transpose(const Var<T>& x);
+Var<T> stack(std::initializer_list<Var<T>> parts, std::ptrdiff_t axis = 0) {
+  return stack(std::span<const Var<T>>(parts.begin(), parts.size()), axis);
+}
 
 namespace detail {
-
-// x as columns [first, first + x's) of a matrix of `width` columns that is zero elsewhere: the adjoint of
-// columns.
-template <class T>
-Var<T> embed_columns(const Var<T>& x, std::size_t first, std::size_t width);
 
 // Copies x to memory of its size, and its place on the tape to `place`; gives the copy.
 template <class T>

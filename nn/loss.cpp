@@ -1,7 +1,7 @@
 #include "loss.hpp"
 
+#include "autograd/composites.hpp"
 #include "autograd/map.hpp"
-#include "autograd/reduce.hpp"
 
 namespace nn {
 

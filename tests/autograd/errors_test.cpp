@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <nn/random.hpp>
 #include <xtensor/xview.hpp>
 
 #include "random_arrays.hpp"
@@ -134,10 +135,6 @@ TEST_CASE("shapes that do not fit") {
        "stack: parts of shape (2,) and (3,); all must have one shape, reshape or broadcast_to the others"},
       {[] { ag::stack(span({})); }, "stack: no parts to join; at least one is needed"},
       {[] {
-         ag::transpose(leaf({2, 3, 4}));
-       },
-       "transpose: shape (2, 3, 4) is not a matrix; reshape it to two axes"},
-      {[] {
          leaf({2, 3}).reshape({4});
        },
        "reshape: 6 elements of shape (2, 3) do not fit shape (4,)"},
@@ -170,7 +167,113 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          ag::logsumexp(leaf({2, 0}));
        },
-       "logsumexp: shape (2, 0) has no entries along its last axis; at least one is needed"},
+       "logsumexp: shape (2, 0) has no entries to reduce; at least one is needed"},
+      {[] {
+         ag::permute(leaf({2, 3}), {0});
+       },
+       "permute: 1 axes for shape (2, 3); each of its 2 must be named once"},
+      {[] {
+         ag::permute(leaf({2, 3}), {1, -1});
+       },
+       "permute: axis -1 of shape (2, 3) is named twice"},
+      {[] {
+         ag::permute(leaf({2, 3}), {0, 2});
+       },
+       "permute: axis 2 does not exist in shape (2, 3); axes are -2 to 1"},
+      {[] {
+         ag::expand_dims(leaf({2, 3}), 3);
+       },
+       "expand_dims: axis 3 does not exist in the result of 3 axes; axes are -3 to 2"},
+      {[] {
+         ag::squeeze(leaf({2, 1}), 0);
+       },
+       "squeeze: axis 0 of shape (2, 1) has extent 2; only axes of extent 1 can be left out"},
+      {[] {
+         ag::slice(leaf({3}), {{0, 1}, {}});
+       },
+       "slice: 2 ranges for shape (3,); give at most one for each axis"},
+      {[] {
+         ag::slice(leaf({3, 2}), {{}, {0, 1, 0}});
+       },
+       "slice: the step of axis 1 is 0; it must be positive or negative"},
+      {[] {
+         ag::flip(leaf({3}), {0, 0});
+       },
+       "flip: axis 0 of shape (3,) is named twice"},
+      {[] {
+         ag::pad(leaf({2, 3}), {{1, 1}});
+       },
+       "pad: 1 pairs of widths for shape (2, 3); there must be one for each axis"},
+      {[] {
+         ag::split(leaf({2, 5}), 3, 1);
+       },
+       "split: axis 1 of shape (2, 5) cannot be cut into 3 equal parts; give their extents, or use chunk"},
+      {[] {
+         ag::split(leaf({5}), {2, 2});
+       },
+       "split: the extents add up to 4; axis 0 of shape (5,) has 5"},
+      {[] { ag::chunk(leaf({5}), 0); }, "chunk: the count is 0; at least one part is needed"},
+      {[] {
+         ag::concat({leaf({2, 3}), leaf({2, 4})});
+       },
+       "concat: parts of shape (2, 3) and (2, 4) cannot be joined along axis 0; their other axes must be "
+       "equal"},
+      {[] {
+         ag::concat({leaf({2, 3}), leaf({2})}, 1);
+       },
+       "concat: parts of shape (2, 3) and (2,) cannot be joined along axis 1; their other axes must be "
+       "equal"},
+      {[] {
+         ag::concat({leaf({2, 3})}, 2);
+       },
+       "concat: axis 2 does not exist in shape (2, 3); axes are -2 to 1"},
+      {[] { ag::stack({leaf({2})}, 2); },
+       "stack: axis 2 does not exist in the result of 2 axes; axes are -2 to 1"},
+      {[] {
+         ag::take(leaf({3, 2}), xt::xarray<int>{0, 3});
+       },
+       "take: index 3 at position 1 is out of range for an axis of 3 of shape (3, 2)"},
+      {[] {
+         ag::take(leaf({3, 2}), xt::xarray<int>{-3}, 1);
+       },
+       "take: index -3 at position 0 is out of range for an axis of 2 of shape (3, 2)"},
+      {[] { ag::take(leaf({}), xt::xarray<int>{0}); },
+       "take: axis 0 does not exist in shape (); a scalar has no axes"},
+      {[] { ag::Indices({2}, {1}); }, "Indices: 1 values for shape (2,), which has 2"},
+      {[] { ag::max(leaf({0})); }, "max: shape (0,) has no entries to reduce; at least one is needed"},
+      {[] {
+         ag::min(leaf({2, 0}), 1);
+       },
+       "min: shape (2, 0) has no entries to reduce; at least one is needed"},
+      {[] {
+         ag::argmax(leaf({2, 0}), 1);
+       },
+       "argmax: shape (2, 0) has no entries to reduce; at least one is needed"},
+      {[] { ag::argmin(leaf({2}), 1); }, "argmin: axis 1 does not exist in shape (2,); axes are -1 to 0"},
+      {[] {
+         ag::var(leaf({2, 1}), 1, 1);
+       },
+       "var: there are 1 entries of shape (2, 1) to reduce and ddof is 1; there must be more entries than "
+       "that"},
+      {[] { ag::cumsum(leaf({2}), 1); }, "cumsum: axis 1 does not exist in shape (2,); axes are -1 to 0"},
+      {[] {
+         ag::softmax(leaf({2, 0}));
+       },
+       "log_softmax: shape (2, 0) has no entries along axis -1; at least one is needed"},
+      {[] { ag::layer_norm(leaf({})); },
+       "layer_norm: shape () has no entries along its last axis; at least one is needed"},
+      {[] {
+         ag::layer_norm(leaf({2, 3}), leaf({3}), leaf({2}));
+       },
+       "layer_norm: the bias has shape (2,); for an input of shape (2, 3) it must be (3,)"},
+      {[] {
+         nn::Rng rng(1);
+         ag::dropout(leaf({3}), 1.0, rng);
+       },
+       "dropout: the probability is 1; it must be in [0, 1)"},
+      {[] { where(constant({3}), leaf({2}), 1); },
+       "where: shapes (3,) and (2,) and () do not broadcast: axis -1 is 3 and 2; make them equal, or one of "
+       "them 1"},
       {[] { leaf({3}).slice(2, 4); },
        "slice: [2, 4) is outside axis 0 of shape (3,); give 0 <= begin <= end <= the extent of axis 0"},
       {[] { leaf({3}).slice(2, 1); },
@@ -195,11 +298,11 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          ag::pick(leaf({2, 3}), xt::xarray<int>{0, 3});
        },
-       "pick: index 3 at row 1 is out of range for 3 columns of shape (2, 3)"},
+       "pick: index 3 at position 1 is out of range for an axis of 3 of shape (2, 3)"},
       {[] {
          ag::pick(leaf({2, 3}), xt::xarray<int>{-4, 0});
        },
-       "pick: index -4 at row 0 is out of range for 3 columns of shape (2, 3)"},
+       "pick: index -4 at position 0 is out of range for an axis of 3 of shape (2, 3)"},
       {[] { leaf({2}).item(); }, "item: shape (2,) is not a single element; index it first"},
   });
 }

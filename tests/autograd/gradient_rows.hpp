@@ -12,6 +12,12 @@ Var<T> joined(const Vars<T>& x) {
   return ag::concat(std::span<const Var<T>>(x));
 }
 
+// Random numbers that are the same at each call.
+struct Steps {
+  double next = 0.1;
+  double uniform() { return next = next < 0.7 ? next + 0.27 : next - 0.63; }
+};
+
 inline std::vector<Row> elementwise_rows() {
   std::vector<Row> rows;
   rows.push_back(row(
@@ -177,8 +183,6 @@ inline std::vector<Row> shape_rows() {
                      kAny, {{{2, 3, 4}}}));
   rows.push_back(row("mean over the first axis", [](const auto& x) { return square(ag::mean(x[0], {0})); },
                      kAny, {{{3}}, {{4, 17}}}));
-  rows.push_back(row("logsumexp", [](const auto& x) { return ag::logsumexp(x[0]); }, kAny,
-                     {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}, {{0, 3}}}));
   rows.push_back(row("log_softmax", [](const auto& x) { return ag::log_softmax(x[0]); }, kAny,
                      {{{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}));
   rows.push_back(row("softmax", [](const auto& x) { return ag::softmax(x[0]); }, kAny,
@@ -200,9 +204,6 @@ inline std::vector<Row> shape_rows() {
   rows.push_back(row("columns, none",
                      [](const auto& x) { return ag::sum(x[0]) * ag::sum(ag::columns(x[0], 3, 0).var() + 1); },
                      kAny, {{{2, 3}}}));
-  rows.push_back(row("embed_columns",
-                     [](const auto& x) { return square(ag::detail::embed_columns(x[0], 2, 8)) + 1; }, kAny,
-                     {{{3}}, {{2, 6}}, {{0, 3}}}));
   rows.push_back(row("slice", [](const auto& x) { return x[0].slice(1, 3) * x[0].slice(0, 2); }, kAny,
                      {{{3}}, {{4, 17}}, {{3, 0}}}));
   rows.push_back(row("slice, none",
@@ -233,6 +234,205 @@ inline std::vector<Row> shape_rows() {
                        return p * p * p;
                      },
                      kAny, {{{2, 2, 3}}}));
+  return rows;
+}
+
+inline std::vector<Row> reduction_rows() {
+  std::vector<Row> rows;
+  rows.push_back(row("var", [](const auto& x) { return square(ag::var(x[0])); }, kAny,
+                     {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("var with ddof over axes",
+                     [](const auto& x) {
+                       return square(ag::var(x[0], {0, -1}, 1));
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("var over axes, kept", [](const auto& x) { return ag::var(x[0], 1, 0, true) * x[0]; },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(
+      row("std", [](const auto& x) { return ag::std(x[0]); }, kAny, {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("std over an axis",
+                     [](const auto& x) { return square(ag::std(x[0], -1, 1, true)) * x[0]; }, kAny,
+                     {{{2, 3, 4}}, {{5, 17}}}));
+  rows.push_back(row("prod", [](const auto& x) { return ag::prod(x[0]); }, kNonzero,
+                     {{{}}, {{1}}, {{3}}, {{8}}, {{2, 3}}}));
+  rows.push_back(row("prod over axes",
+                     [](const auto& x) {
+                       return square(ag::prod(x[0], {0, 2}));
+                     },
+                     kNonzero, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("prod with a zero",
+                     [](const auto& x) {
+                       return ag::prod(x[0] * ag::Var<typename std::decay_t<decltype(x[0])>::value_type>(
+                                                  xt::xtensor<double, 1>{1, 0, 1, 2, 1}),
+                                       -1);
+                     },
+                     kAny, {{{5}}, {{2, 5}}}));
+  rows.push_back(row("prod with two zeros",
+                     [](const auto& x) {
+                       return ag::prod(x[0] * ag::Var<typename std::decay_t<decltype(x[0])>::value_type>(
+                                                  xt::xtensor<double, 1>{1, 0, 1, 0}));
+                     },
+                     kAny, {{{4}}}));
+  rows.push_back(row("prod of none", [](const auto& x) { return ag::sum(x[0]) + ag::sum(ag::prod(x[0], 1)); },
+                     kAny, {{{2, 0, 3}}}));
+  rows.push_back(row("max", [](const auto& x) { return square(ag::max(x[0])); }, kAny,
+                     {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("max over axes",
+                     [](const auto& x) {
+                       return square(ag::max(x[0], {0, 2}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("max over an axis, kept", [](const auto& x) { return ag::max(x[0], -1, true) * x[0]; },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("min", [](const auto& x) { return square(ag::min(x[0])); }, kAny,
+                     {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("min over axes",
+                     [](const auto& x) {
+                       return square(ag::min(x[0], {1, 0}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("logsumexp", [](const auto& x) { return ag::logsumexp(x[0]); }, kAny,
+                     {{{}}, {{1}}, {{3}}, {{33}}, {{2, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("logsumexp over axes",
+                     [](const auto& x) {
+                       return ag::logsumexp(x[0], {0, -1});
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("logsumexp over an axis, kept",
+                     [](const auto& x) { return ag::logsumexp(x[0], -1, true) * x[0]; }, kAny,
+                     {{{3}}, {{2, 17}}, {{0, 3}}}));
+  rows.push_back(row("norm", [](const auto& x) { return ag::norm(x[0]); }, kAny,
+                     {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("norm over axes",
+                     [](const auto& x) {
+                       return square(ag::norm(x[0], {0, 1}, true)) * x[0];
+                     },
+                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("cumsum", [](const auto& x) { return square(ag::cumsum(x[0])) * x[0]; }, kAny,
+                     {{{1}}, {{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}, {{0, 3}}}));
+  rows.push_back(row("cumsum along the last axis", [](const auto& x) { return square(ag::cumsum(x[0], -1)); },
+                     kAny, {{{3}}, {{4, 17}}, {{2, 3, 4}}, {{3, 0}}}));
+  rows.push_back(row("cumsum along the middle axis",
+                     [](const auto& x) { return square(ag::cumsum(x[0], 1)); }, kAny, {{{2, 3, 4}}}));
+  rows.push_back(row("log_softmax along the first axis",
+                     [](const auto& x) { return ag::log_softmax(x[0], 0) * x[0]; }, kAny,
+                     {{{3}}, {{2, 17}}, {{2, 3, 4}}}));
+  rows.push_back(row("softmax along the middle axis",
+                     [](const auto& x) { return ag::softmax(x[0], 1) * x[0]; }, kAny, {{{2, 3, 4}}}));
+  rows.push_back(row("layer_norm", [](const auto& x) { return ag::layer_norm(x[0], x[1], x[2]); }, kAny,
+                     {{{3}, {3}, {3}}, {{4, 17}, {17}, {17}}, {{2, 3, 4}, {4}, {4}}}));
+  rows.push_back(row("layer_norm without weights",
+                     [](const auto& x) { return ag::layer_norm(x[0], 1e-3) * x[0]; }, kAny,
+                     {{{3}}, {{4, 17}}}));
+  rows.push_back(row("dropout",
+                     [](const auto& x) {
+                       Steps rng;
+                       return ag::dropout(x[0], 0.4, rng) * x[0];
+                     },
+                     kAny, {{{3}}, {{4, 17}}, {{0}}}));
+  return rows;
+}
+
+inline std::vector<Row> view_rows() {
+  std::vector<Row> rows;
+  rows.push_back(row("gather_view",
+                     [](const auto& x) {
+                       return square(ag::permute(x[0], {1, 2, 0}));
+                     },
+                     kAny, {{{2, 3, 4}}, {{1, 3, 1}}, {{0, 2, 3}}, {{3, 17, 2}}}));
+  rows.push_back(row("permute",
+                     [](const auto& x) {
+                       return square(ag::permute(x[0], {0, 2, 1})) * ag::permute(x[0], {0, -1, 1});
+                     },
+                     kAny, {{{2, 3, 4}}, {{1, 3, 1}}, {{2, 17, 16}}}));
+  rows.push_back(row("transpose of any rank", [](const auto& x) { return square(ag::transpose(x[0])); }, kAny,
+                     {{{}}, {{3}}, {{2, 3, 4}}, {{2, 1, 3, 2}}}));
+  rows.push_back(row("expand_dims", [](const auto& x) { return square(ag::expand_dims(x[0], -1)); }, kAny,
+                     {{{}}, {{3}}, {{2, 3}}}));
+  rows.push_back(row("squeeze", [](const auto& x) { return square(ag::squeeze(x[0])); }, kAny,
+                     {{{1}}, {{3, 1}}, {{1, 2, 1, 3}}, {{}}}));
+  rows.push_back(row("squeeze of an axis", [](const auto& x) { return square(ag::squeeze(x[0], -2)); }, kAny,
+                     {{{3, 1, 2}}, {{1, 1}}}));
+  rows.push_back(row("slice with steps",
+                     [](const auto& x) {
+                       return square(ag::slice(x[0], {{1, {}, 2}, {{}, {}, -1}}));
+                     },
+                     kAny, {{{5, 3}}, {{4, 17, 2}}, {{1, 3}}, {{3, 0}}}));
+  rows.push_back(row("slice of the last axis",
+                     [](const auto& x) {
+                       return square(ag::slice(x[0], {{}, {-3, -1}})) * ag::slice(x[0], {{}, {0, 2}});
+                     },
+                     kAny, {{{2, 3}}, {{4, 17}}, {{2, 3, 2}}}));
+  rows.push_back(
+      row("slice, overlapping",
+          [](const auto& x) {
+            return ag::slice(x[0], {{0, -1}}) * ag::slice(x[0], {{1, {}}}) * ag::slice(x[0], {{{}, 0, -1}});
+          },
+          kAny, {{{5}}, {{4, 3}}}));
+  rows.push_back(row("flip",
+                     [](const auto& x) {
+                       return square(ag::flip(x[0], {0, -1})) * x[0];
+                     },
+                     kAny, {{{4, 17}}, {{2, 3, 4}}, {{0, 3}}}));
+  rows.push_back(row("flip of one axis", [](const auto& x) { return square(ag::flip(x[0], 0)) * x[0]; }, kAny,
+                     {{{3}}, {{4, 17}}}));
+  rows.push_back(row("scatter_view",
+                     [](const auto& x) {
+                       return square(ag::pad(x[0], {{1, 0}, {0, 2}}));
+                     },
+                     kAny, {{{2, 3}}, {{4, 17}}, {{0, 2}}}));
+  rows.push_back(row("pad with a value",
+                     [](const auto& x) {
+                       return square(ag::pad(x[0], {{2, 1}}, 0.5));
+                     },
+                     kAny, {{{3}}, {{17}}, {{0}}}));
+  rows.push_back(row("split",
+                     [](const auto& x) {
+                       const auto parts = ag::split(x[0], 3, 1);
+                       return parts[0] * parts[1] * parts[2];
+                     },
+                     kAny, {{{2, 3}}, {{4, 9}}, {{2, 6, 2}}}));
+  rows.push_back(row("split by extents",
+                     [](const auto& x) {
+                       const auto parts = ag::split(x[0], {2, 1, 2});
+                       return square(parts[2]) * parts[0];
+                     },
+                     kAny, {{{5}}, {{5, 17}}}));
+  rows.push_back(row("chunk into parts",
+                     [](const auto& x) {
+                       const auto parts = ag::chunk(x[0], 3, -1);
+                       return ag::sum(square(parts.back())) * parts[0];
+                     },
+                     kAny, {{{5}}, {{4, 17}}, {{1, 2}}}));
+  rows.push_back(row(
+      "concat along the last axis", [](const auto& x) { return square(ag::concat(std::span(x), -1)); }, kAny,
+      {{{3}, {2}}, {{2, 3}, {2, 0}, {2, 1}}, {{4, 17}, {4, 3}}, {{2, 3, 4}, {2, 3, 1}}, {{0, 2}, {0, 3}}}));
+  rows.push_back(row("concat along the middle axis",
+                     [](const auto& x) {
+                       return square(ag::concat({x[0], x[1], x[0]}, 1));
+                     },
+                     kAny, {{{2, 3, 4}, {2, 1, 4}}}));
+  rows.push_back(row("stack along the last axis",
+                     [](const auto& x) { return square(ag::stack(std::span(x), -1)); }, kAny,
+                     {{{}, {}}, {{3}, {3}}, {{2, 17}, {2, 17}}, {{0}, {0}}}));
+  rows.push_back(row("take",
+                     [](const auto& x) {
+                       return square(ag::take(x[0], xt::xarray<int>{{2, 0}, {-1, 2}}));
+                     },
+                     kAny, {{{3}}, {{3, 2}}, {{4, 17}}, {{3, 2, 2}}}));
+  rows.push_back(row("take along the last axis",
+                     [](const auto& x) {
+                       return square(ag::take(x[0], xt::xarray<int>{1, 1, 0}, -1)) *
+                              ag::take(x[0], xt::xarray<int>{0, 1, -1}, 1);
+                     },
+                     kAny, {{{2, 3}}, {{2, 4}}}));
+  rows.push_back(row("take of a scalar index",
+                     [](const auto& x) { return square(ag::take(x[0], xt::xarray<int>(-1))); }, kAny,
+                     {{{3}}, {{3, 17}}}));
+  rows.push_back(row(
+      "take of nothing",
+      [](const auto& x) { return ag::sum(x[0]) + ag::sum(ag::take(x[0], xt::xarray<int>::from_shape({0}))); },
+      kAny, {{{3, 2}}}));
   return rows;
 }
 
@@ -439,7 +639,8 @@ inline std::vector<Row> map_rows() {
 inline const std::vector<Row>& table() {
   static const std::vector<Row> rows = [] {
     std::vector<Row> all;
-    for (const auto& part : {elementwise_rows(), shape_rows(), product_rows(), map_rows()})
+    for (const auto& part :
+         {elementwise_rows(), shape_rows(), reduction_rows(), view_rows(), product_rows(), map_rows()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -1,0 +1,56 @@
+#include "composites.hpp"
+
+#include "map.hpp"
+
+namespace autograd {
+
+template <class T>
+Var<T> log_softmax(const Var<T>& x, std::ptrdiff_t axis) {
+  x.require_value("log_softmax");
+  if (x.shape(normalise_axis(axis, x.shape(), "log_softmax")) == 0)
+    detail::fail("log_softmax: shape ", x.shape(), " has no entries along axis ", axis,
+                 "; at least one is needed");
+  const Var<T> shifted =
+      x - detail::finite_max(x, axis);  // first, so that large entries that are close keep apart
+  return shifted - log(sum(exp(shifted), axis, true));
+}
+
+template <class T>
+Var<T> softmax(const Var<T>& x, std::ptrdiff_t axis) {
+  x.require_value("softmax");
+  return exp(log_softmax(x, axis));
+}
+
+template <class T>
+Var<T> layer_norm(const Var<T>& x, double eps) {
+  x.require_value("layer_norm");
+  if (x.rank() == 0 || x.shape().back() == 0)
+    detail::fail("layer_norm: shape ", x.shape(),
+                 " has no entries along its last axis; at least one is needed");
+  const Var<T> centred = x - mean(x, -1, true);
+  return map([eps](auto c, auto variance) { return c * rsqrt(variance + eps); }, centred,
+             mean(square(centred), -1, true));
+}
+
+template <class T>
+Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, double eps) {
+  x.require_value("layer_norm");
+  for (const Var<T>* each : {&weight, &bias}) {
+    each->require_value("layer_norm");
+    if (x.rank() && !(each->shape() == Shape{x.shape().back()}))
+      detail::fail("layer_norm: the ", each == &weight ? "weight" : "bias", " has shape ", each->shape(),
+                   "; for an input of shape ", x.shape(), " it must be ", Shape{x.shape().back()});
+  }
+  return map([](auto n, auto w, auto b) { return n * w + b; }, layer_norm(x, eps), weight, bias);
+}
+
+#define UNROLL_INSTANTIATE(T)                                 \
+  template Var<T> log_softmax(const Var<T>&, std::ptrdiff_t); \
+  template Var<T> softmax(const Var<T>&, std::ptrdiff_t);     \
+  template Var<T> layer_norm(const Var<T>&, double);          \
+  template Var<T> layer_norm(const Var<T>&, const Var<T>&, const Var<T>&, double);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+#undef UNROLL_INSTANTIATE
+
+}  // namespace autograd
