@@ -1,7 +1,7 @@
 // Notebook 3, first program: a batch of sequences goes forward through a sigmoid network. Nothing is trained.
 #include <xtensor/xmanipulation.hpp>
 
-#include "support/page.hpp"
+#include "common/page.hpp"
 
 namespace ag = autograd;
 using Var = ag::Var<double>;
@@ -56,17 +56,16 @@ int main(int argc, char** argv) {
   page.heading("Outputs: batch, time, unit");
   page.same_as_numpy("output", page.numpy().at("output"),
                      notebooks::entries(swap_batch_and_time(network(x))));
-  page.say(
-      "\nThe notebook set no seed, so that its own numbers (0.91366476 0.8217149 ...) cannot come back. "
-      "NumPy's column is its\n"
-      "function on the values that NumPy and this program draw from seed 1. It starts from hidden_state[:, "
-      "t-1, :], "
-      "which at t = 0 is\n"
-      "the last step's, and right only because that is still 0.");
+  page.say(R"(
+The notebook set no seed, so that its own numbers (0.91366476 0.8217149 ...) cannot come back. NumPy's column is
+its function on the values that NumPy and this program draw from seed 1. It starts from hidden_state[:, t-1, :],
+which at t = 0 is the last step's, and right only because that is still 0.)");
 
   page.heading("Gradients of the sum of all outputs");
   page.gradients([&] { return sum(network(x)); }, network, {});
   page.say("  The notebook derives none: there is nothing to be right or wrong.");
-  page.time(1, [&] { network(x); });
+  page.say("\npicture: none, since nothing is trained");
+  page.time(
+      1, [&] { network(x); }, "forward pass");
   return page.finish();
 }

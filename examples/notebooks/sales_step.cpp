@@ -1,11 +1,12 @@
 // Notebook 4, first program: predict the fourth day's sales from the first three, one update. Sales go in as
 // they are, around 100, and that alone stops the network from learning.
 #include <algorithm>
+#include <cstdio>
 #include <sstream>
 
-#include "support/page.hpp"
+#include "common/page.hpp"
+#include "common/sales.hpp"
 #include "support/plot.hpp"
-#include "support/sales.hpp"
 
 namespace ag = autograd;
 using notebooks::kSales;
@@ -23,7 +24,7 @@ constexpr auto kEquations =
 )";
 
 // The notebook's backward loop, by hand. Vectors are rows.
-std::vector<notebooks::Formula> notebook_gradients(const SalesNetwork& network, const Windows& window) {
+notebooks::Formulas notebook_gradients(const SalesNetwork& network, const Windows& window) {
   const Var h = nn::unroll(network.cell, window.x).state, dy = network(window.x) - window.target;
   Var dWxh, dWhh, dbh, dh = 0;
   for (std::size_t t = notebooks::kWindow; t-- > 0;) {
@@ -82,11 +83,11 @@ int main(int argc, char** argv) {
   }
   page["hidden_unscaled"] = notebooks::entries(hidden);
   page["gradient_unscaled"] = largest_hidden_gradient(start, raw);
-  page.say(
-      "\nFrom seed 1 every unit is saturated at +-1 (as it is from half of all seeds), where the slope of "
-      "tanh, 1 - h^2, is\n0: "
-      "the largest entry of the gradients of Wxh, Whh and bh is " +
-      page["gradient_unscaled"].dump() + ". Only Why and by can learn.");
+  std::printf(R"(
+From seed 1 every unit is saturated at +-1, where the slope of tanh, 1 - h^2, is 0: the largest entry of the
+gradients of Wxh, Whh and bh is %g. Only Why and by can learn. (Of all seeds, about half saturate h_3 so.)
+)",
+              page["gradient_unscaled"].get<double>());
 
   page.heading("Parameters after the notebook's update");
   const SalesNetwork by_formula = nn::clone(start), by_gradient = nn::clone(start);
@@ -96,14 +97,14 @@ int main(int argc, char** argv) {
   for (const auto& [path, parameter] : nn::named_parameters(by_formula))
     page.same_as_numpy("updated_" + path, page.numpy().at("updated").at(path), notebooks::entries(parameter));
   double difference = 0;
-  for (std::size_t i = 0; i < 5; ++i)
-    difference = std::max(difference, xt::amax(xt::abs(nn::parameters(by_formula)[i].value() -
-                                                       nn::parameters(by_gradient)[i].value()))());
+  const auto ours = nn::parameters(by_gradient), theirs = nn::parameters(by_formula);
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    difference = std::max(difference, xt::amax(xt::abs(theirs[i].value() - ours[i].value()))());
   page["update_off_gradient"] = difference;
-  page.say(
-      difference == 0
-          ? "\nThe tape's update is identical: what the notebook gets wrong is multiplied by a slope of 0."
-          : "\nThe tape's update differs by " + page["update_off_gradient"].dump() + " at most.");
+  std::printf(R"(
+The tape's update differs by %.1e at most: what the notebook gets wrong is multiplied by a slope of 0.
+)",
+              difference);
 
   page.heading("The same with inputs that are multiplied by a factor");
   support::DataBlock block("factors");

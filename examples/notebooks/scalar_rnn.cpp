@@ -1,6 +1,6 @@
 // Notebook 0: the smallest recurrent network there is, and what the tape does with it. No layer is used here,
 // only autograd: the loop over time is written out, and the gradient follows it back.
-#include "support/page.hpp"
+#include "common/page.hpp"
 
 namespace ag = autograd;
 using notebooks::Page;
@@ -55,7 +55,7 @@ std::vector<double> train(const Network& network, std::size_t epochs) {
 }
 
 // The notebook's backward loop, by hand: from the last step to the first, carrying dL/dh back through Wh.
-std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
+notebooks::Formulas notebook_gradients(const Network& network) {
   const double Wh = network.Wh.item(), Wy = network.Wy.item(), by = network.by.item();
   std::vector<double> h;
   for (const Scalar& state : network.hidden()) h.push_back(state.item());

@@ -1,6 +1,6 @@
 // Notebook 1: a network of four hidden units learns to double the numbers 1, 2, 3. The cell is written here
 // in ten lines; nn::unroll calls it once for each time step.
-#include "support/page.hpp"
+#include "common/page.hpp"
 
 namespace ag = autograd;
 using Var = ag::Var<double>;
@@ -65,7 +65,7 @@ std::vector<double> train(const Network& network, std::size_t epochs) {
 }
 
 // The notebook's backward loop, by hand. Vectors are columns.
-std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
+notebooks::Formulas notebook_gradients(const Network& network) {
   const auto& [Wxh, Whh, bh] = network.cell;
   const Var h = nn::unroll(network.cell, kX).output.reshape({3, 4, 1}), y = network(kX);
   Var dWxh = 0, dWhh = 0, dWhy = 0, dbh = 0, dby = 0, carried = 0;

@@ -1,6 +1,8 @@
 // Notebook 2: a sigmoid network of three hidden units. Its loop over time overwrites one gradient where it
 // should add to it, and the loss falls all the same.
-#include "support/page.hpp"
+#include <cstdio>
+
+#include "common/page.hpp"
 
 namespace ag = autograd;
 using Var = ag::Var<double>;
@@ -59,7 +61,7 @@ std::vector<double> train(const Network& network, std::size_t epochs) {
 }
 
 // The notebook's backward loop, by hand. Vectors are columns.
-std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
+notebooks::Formulas notebook_gradients(const Network& network) {
   const Var& wh = network.cell.wh;
   const Var h = nn::unroll(network.cell, kX).output.reshape({2, 3, 1}), y = network(kX);
   Var dwx = 0, dwh = ag::zeros<double>({3, 3}), dwo, dbx = 0, dby = 0, later = ag::zeros<double>({3, 1});
@@ -81,16 +83,6 @@ std::vector<notebooks::Formula> notebook_gradients(const Network& network) {
           {"by", dby, why}};
 }
 
-// Training as the notebook does, down its own formula.
-std::vector<double> train_by_formula(const Network& network, std::size_t epochs) {
-  std::vector<double> losses;
-  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
-    losses.push_back(loss(network).item());
-    notebooks::descend(network, notebook_gradients(network), 0.01);
-  }
-  return losses;
-}
-
 int main(int argc, char** argv) {
   notebooks::Page page(argc, argv, "sigmoid_rnn", kEquations);
   const Network start;
@@ -99,7 +91,7 @@ int main(int argc, char** argv) {
   page.gradients([&] { return loss(start); }, start, notebook_gradients(start));
 
   page.heading("Losses of every 100th epoch, down the notebook's formula");
-  const auto by_formula = train_by_formula(nn::clone(start), 2000);
+  const auto by_formula = notebooks::train_by_formula(nn::clone(start), loss, notebook_gradients, 0.01, 2000);
   page.figures("losses_by_formula", {"0.34250106", "0.03610157", "0.03159182", "0.03063116", "0.02972769",
                                      "0.0286496",  "0.02734849", "0.02582265", "0.02409911", "0.0222216",
                                      "0.02024075", "0.01820815", "0.0161737",  "0.01418451", "0.01228353",
@@ -112,17 +104,15 @@ int main(int argc, char** argv) {
     std::printf("  epoch %4zu  %.8f   (by the formula %.8f)\n", epoch, by_gradient[epoch], by_formula[epoch]);
   page["losses_by_gradient"] = notebooks::every(100, by_gradient);
   std::size_t crossing = 1;
-  while (by_formula[crossing] >= by_gradient[crossing]) ++crossing;
+  while (crossing < 2000 && by_formula[crossing] >= by_gradient[crossing]) ++crossing;
   page["formula_ahead_from_epoch"] = crossing;
-  page.say(
-      "\nOnly the second table is descent down the gradient of L, as the finite differences above show. The "
-      "formula is\n"
-      "behind it until epoch " +
-      std::to_string(crossing) +
-      " and then ahead: where 2,000 steps lead does not tell whether each of them went\n"
-      "down the slope that it was meant to. (As printed, the notebook's update_param lacks `global wo` and "
-      "stops with an\n"
-      "error; its losses are those of a version that has it.)");
+  std::printf(R"(
+Only the second table is descent down the gradient of L, as the finite differences above show. The formula is
+behind it until epoch %zu and then ahead: where 2,000 steps lead does not tell whether each of them went
+down the slope that it was meant to. (As printed, the notebook's update_param lacks `global wo` and stops with
+an error; its losses are those of a version that has it.)
+)",
+              crossing);
 
   page.draw_losses("sigmoid_rnn: two directions of descent", "L",
                    {{"down the gradient", by_gradient}, {"down its formula", by_formula}});

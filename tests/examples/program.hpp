@@ -10,11 +10,12 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 namespace program {
 
-/// What a program gave: its exit code, or -1 if a signal ended it, and what it wrote.
+/// What a program gave: its exit code (128 and the signal, if one ended it), and what it wrote.
 struct Outcome {
   int code;
   std::string out, error;
@@ -52,7 +53,7 @@ inline Outcome run(const Folder& folder, const std::string& name, const std::str
   const std::string command = "cd '" + folder.path.string() + "' && '" UNROLL_EXAMPLES "/" + name + "' " +
                               arguments + " >stdout 2>stderr </dev/null";
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder.path / "stdout"),
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder.path / "stdout"),
           read(folder.path / "stderr")};
 }
 

@@ -5,18 +5,18 @@ TEST_CASE("weather beats ridge regression and persistence on the test year") {
   const program::Folder folder;
   const auto run = program::run(folder, "weather", "--output pictures");
   const auto result = run.result();
-  CHECK(result["cell"] == "lstm");
-  CHECK(result["seeds"] == 5);
-  CHECK(result["epochs"] > 0);
-  CHECK(result["holdout_rmse"] > 0);
-  CHECK(result["rmse_mean"] < result["ridge"]);
-  CHECK(result["ridge"] < result["persistence"]);
-  CHECK(result["ridge"] < 2.68);
-  CHECK(result["persistence"] ==
+  CHECK(result.at("cell") == "lstm");
+  CHECK(result.at("seeds") == 5);
+  CHECK(result.at("epochs") > 0);
+  CHECK(result.at("holdout_rmse") > 0);
+  CHECK(result.at("rmse_mean") < result.at("ridge"));
+  CHECK(result.at("ridge") < result.at("persistence"));
+  CHECK(result.at("ridge") < 2.68);
+  CHECK(result.at("persistence") ==
         doctest::Approx(2.907).epsilon(0.0003));  // of the data, known without any model
-  CHECK(result["rmse_std"] > 0);
-  CHECK(result["rmse_std"] < 0.03);
-  CHECK(result["seconds"] < 60);
+  CHECK(result.at("rmse_std") > 0);
+  CHECK(result.at("rmse_std") < 0.03);
+  CHECK(result.at("seconds") < 60);
   if (run.out.find("gnuplot was not found") == std::string::npos) {
     CHECK(program::read(folder.path / "pictures/forecast.svg").find("</svg>") != std::string::npos);
     CHECK(program::read(folder.path / "pictures/loss.svg").find("</svg>") != std::string::npos);

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <autograd/autograd.hpp>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -13,27 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "formula.hpp"
+
 namespace notebooks {
 
 /// JSON that keeps its keys in the order in which they came.
 using Json = nlohmann::ordered_json;
-
-/// The gradient of one parameter as a notebook computes it, and what is right or wrong about that.
-struct Formula {
-  std::string parameter;
-  autograd::Var<double> gradient;
-  std::string why;
-};
-
-/// One step of descent down a notebook's formulas, W = W - rate formula, which no tape made. They are in the
-/// order of the network's parameters.
-template <nn::Module Network>
-void descend(const Network& network, const std::vector<Formula>& formulas, double rate) {
-  std::vector<autograd::Var<double>> parameters = nn::parameters(network);
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    parameters[i].assign(parameters[i].value() -
-                         rate * formulas.at(i).gradient.reshape(parameters[i].shape()).value());
-}
 
 /// A loss for each epoch.
 struct Curve {
@@ -69,23 +53,23 @@ class Page {
   void say(const std::string& text) const;
 
   /// Figures beside those that the notebook printed, each given as it stands there; reported under `key`.
-  /// They hold if they are the same to the last printed digit, or to so many significant digits. With `epochs`
-  /// they are those of every so many epochs.
+  /// They hold if they are the same to the last printed digit, or to so many significant digits. With
+  /// `epochs` they are those of every so many epochs.
   void figures(const std::string& key, const std::vector<std::string>& notebook,
                const std::vector<double>& here, int digits = 0, std::size_t epochs = 0);
   void figure(const std::string& key, const std::string& notebook, double here, int digits = 0);
 
-  /// Figures beside what NumPy gave for the notebook's computation from the same start. They hold if none
-  /// differs by more than 1e-12 of the largest.
+  /// Figures beside what NumPy gave for the notebook's computation from the same start. They hold if they
+  /// are the same to 12 digits.
   void same_as_numpy(const std::string& key, const std::vector<double>& numpy,
                      const std::vector<double>& here, std::size_t epochs = 0);
 
   /// The gradient of loss() for the parameters of a network: the tape's against finite differences, and the
   /// notebook's formulas against the tape's. Reports of each formula its largest relative error,
-  /// max |formula - tape| / |tape| over the entries (0 / 0 is 0); it is right if that is below 1e-9. All of
+  /// see Judgement. All of
   /// it is reported under `key`; formulas are held against NumPy's where numpy() has that key.
   template <class Loss, nn::Module Network>
-  void gradients(const Loss& loss, const Network& network, const std::vector<Formula>& formulas,
+  void gradients(const Loss& loss, const Network& network, const Formulas& formulas,
                  const std::string& key = "gradients") {
     finite_differences(nn::gradcheck(loss, network), key);
     autograd::Tape tape;
@@ -96,8 +80,9 @@ class Page {
     compare(by_tape, formulas, key);
   }
 
-  /// The median time of an epoch, in microseconds, of runs of train(), which are so many epochs each.
-  void time(std::size_t epochs, const std::function<void()>& train);
+  /// The median time of an epoch, in microseconds, of runs of train(), which are so many epochs each. `what`
+  /// is what an epoch is called.
+  void time(std::size_t epochs, const std::function<void()>& train, const std::string& what = "epoch");
 
   /// One or two loss curves on a logarithmic axis, which `loss` names, as NAME.svg in the output folder.
   void draw_losses(const std::string& title, const std::string& loss, const std::vector<Curve>& curves);
@@ -112,8 +97,8 @@ class Page {
 
  private:
   void finite_differences(const autograd::GradcheckReport& report, const std::string& key);
-  void compare(const std::map<std::string, autograd::Array<double>>& by_tape,
-               const std::vector<Formula>& formulas, const std::string& key);
+  void compare(const std::map<std::string, autograd::Array<double>>& by_tape, const Formulas& formulas,
+               const std::string& key);
   void row(const std::string& label, const char* source, const std::string& theirs, double here, bool holds,
            int digits);
 

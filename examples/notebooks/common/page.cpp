@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -59,14 +60,20 @@ std::vector<std::size_t> unravel(std::size_t at, const autograd::Shape& shape) {
   return index;
 }
 
+// Infinite if one of the differences is no number.
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(a[i] - b[i]);
+    if (!(difference <= largest)) largest = std::isnan(difference) ? HUGE_VAL : difference;
+  }
+  return largest;
+}
+
 // What stands before the i-th of some figures.
 std::string label(const std::string& key, std::size_t i, std::size_t count, std::size_t epochs) {
   if (epochs) return "epoch " + std::to_string(i * epochs);
   return count == 1 ? key : key + "[" + std::to_string(i) + "]";
-}
-
-double relative_error(double formula, double tape) {
-  return formula == tape ? 0 : std::abs(formula - tape) / std::abs(tape);
 }
 
 }  // namespace
@@ -90,6 +97,7 @@ Page::Page(int argc, char** argv, const std::string& name, const std::string& eq
     std::exit(1);
   }
   result_["program"] = name;
+  result_["pictures"] = Json::array();
   std::cout << equations;
 }
 
@@ -106,7 +114,6 @@ void Page::row(const std::string& label, const char* source, const std::string& 
   const std::string same = digits > 0 ? "the same to " + std::to_string(digits) + " digits" : "the same";
   std::printf("  %-22s %24s %24s   %s\n", label.c_str(), theirs.c_str(), shortest(here).c_str(),
               holds ? same.c_str() : "DIFFERENT");
-  std::fflush(stdout);
   holds_ &= holds;
 }
 
@@ -131,19 +138,19 @@ void Page::same_as_numpy(const std::string& key, const std::vector<double>& nump
   if (numpy.size() != here.size())
     throw std::logic_error(key + ": " + std::to_string(numpy.size()) + " figures of NumPy and " +
                            std::to_string(here.size()) + " here");
-  double largest = 0, difference = 0;
-  for (std::size_t i = 0; i < here.size(); ++i) {
-    largest = std::max(largest, std::abs(numpy[i]));
-    difference = std::max(difference, std::abs(here[i] - numpy[i]));
-  }
+  const auto same = [&](std::size_t i) { return std::abs(here[i] - numpy[i]) <= 1e-12 * std::abs(numpy[i]); };
   const std::size_t shown = here.size() > 20 ? 3 : here.size();
-  for (std::size_t i = 0; i < shown; ++i)
-    row(label(key, i, here.size(), epochs), "NumPy", shortest(numpy[i]), here[i],
-        difference <= 1e-12 * largest, 12);
-  if (shown < here.size())
-    std::printf("  ... and %zu more; the largest difference is %.1e\n", here.size() - shown, difference);
+  std::size_t different = 0;
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    different += !same(i);
+    if (i < shown) row(label(key, i, here.size(), epochs), "NumPy", shortest(numpy[i]), here[i], same(i), 12);
+  }
+  if (shown < here.size()) {
+    std::printf("  ... and %zu more, %zu of them different\n", here.size() - shown, different);
+    holds_ &= different == 0;
+  }
   result_[key] = here;
-  result_[key + "_off_numpy"] = difference;
+  result_[key + "_off_numpy"] = largest_difference(here, numpy);
 }
 
 void Page::finite_differences(const autograd::GradcheckReport& report, const std::string& key) {
@@ -154,59 +161,48 @@ void Page::finite_differences(const autograd::GradcheckReport& report, const std
   holds_ &= bool(report);
 }
 
-void Page::compare(const std::map<std::string, autograd::Array<double>>& by_tape,
-                   const std::vector<Formula>& formulas, const std::string& key) {
-  constexpr double kRounding = 1e-9;
+void Page::compare(const std::map<std::string, autograd::Array<double>>& by_tape, const Formulas& formulas,
+                   const std::string& key) {
   if (formulas.empty()) return;
   std::printf("\n  %-9s %-12s %22s %22s %14s\n", "parameter", "worst entry", "the tape", "its formula",
               "off by");
+  double off_numpy = 0;
   for (const Formula& formula : formulas) {
     const autograd::Array<double>& tape = by_tape.at(formula.parameter);
     const std::vector<double> by_formula = entries(formula.gradient);
-    if (by_formula.size() != tape.size())
-      throw std::logic_error(formula.parameter + ": the formula's gradient has another size");
-    std::vector<double> errors;
-    for (std::size_t i = 0; i < tape.size(); ++i)
-      errors.push_back(relative_error(by_formula[i], tape.data()[i]));
-    const auto worst = static_cast<std::size_t>(std::ranges::max_element(errors) - errors.begin());
-    const bool right = errors[worst] < kRounding;
+    const Judgement found = judge(formula, tape);
     std::printf("  %-9s %-12s %22s %22s %14s   %s\n", formula.parameter.c_str(),
-                to_text(unravel(worst, tape.shape())).c_str(), shortest(tape.data()[worst]).c_str(),
-                shortest(by_formula[worst]).c_str(),
-                rounded(right ? "%.1e %%" : "%.4g %%", 100 * errors[worst]).c_str(),
-                right ? "right" : "WRONG");
+                to_text(unravel(found.worst, tape.shape())).c_str(),
+                shortest(tape.data()[found.worst]).c_str(), shortest(by_formula[found.worst]).c_str(),
+                rounded(found.right() ? "%.1e %%" : "%.4g %%", 100 * found.error).c_str(),
+                found.right() ? "right" : "WRONG");
     result_[key][formula.parameter] = {{"tape", std::vector<double>(tape.data(), tape.data() + tape.size())},
                                        {"notebook", by_formula},
-                                       {"largest_relative_error", errors[worst]},
-                                       {"right", right},
+                                       {"largest_relative_error", found.error},
+                                       {"right", found.right()},
                                        {"why", formula.why}};
+    if (numpy_.contains(key)) {
+      const auto numpy = numpy_.at(key).at(formula.parameter).get<std::vector<double>>();
+      if (numpy.size() != by_formula.size())
+        throw std::logic_error(formula.parameter + ": NumPy's gradient has another size");
+      off_numpy = std::max(off_numpy, largest_difference(by_formula, numpy));
+    }
   }
   std::printf("  off by: the largest |formula - tape| / |tape| of an entry; WRONG is above 1e-7 %%\n\n");
   if (numpy_.contains(key)) {
-    double difference = 0;
-    for (const Formula& formula : formulas) {
-      const auto numpy = numpy_[key][formula.parameter].get<std::vector<double>>();
-      const std::vector<double> here = entries(formula.gradient);
-      if (numpy.size() != here.size())
-        throw std::logic_error(formula.parameter + ": NumPy's has another size");
-      for (std::size_t i = 0; i < here.size(); ++i)
-        difference = std::max(difference, std::abs(here[i] - numpy[i]));
-    }
     std::printf("  NumPy gives the same for the notebook's formulas: the largest difference is %.1e\n\n",
-                difference);
-    std::fflush(stdout);
-    result_[key + "_off_numpy"] = difference;
-    holds_ &= difference < 1e-12;
+                off_numpy);
+    result_[key + "_off_numpy"] = off_numpy;
+    holds_ &= off_numpy < 1e-12;
   }
   for (std::size_t i = 0; i < formulas.size(); ++i) {  // neighbours of one explanation share it
     const bool more = i + 1 < formulas.size() && formulas[i + 1].why == formulas[i].why;
     std::cout << (i > 0 && formulas[i - 1].why == formulas[i].why ? "" : "  ") << formulas[i].parameter
               << (more ? ", " : ": " + formulas[i].why + "\n");
   }
-  std::fflush(stdout);
 }
 
-void Page::time(std::size_t epochs, const std::function<void()>& train) {
+void Page::time(std::size_t epochs, const std::function<void()>& train, const std::string& what) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> runs;
   const auto end = Clock::now() + std::chrono::milliseconds(100);
@@ -218,8 +214,8 @@ void Page::time(std::size_t epochs, const std::function<void()>& train) {
   const auto middle = runs.begin() + static_cast<std::ptrdiff_t>(runs.size() / 2);
   std::ranges::nth_element(runs, middle);
   const double epoch = *middle / static_cast<double>(epochs);
-  std::printf("\ntime: %.2f us an epoch (median of %zu runs of %zu)\n", epoch, runs.size(), epochs);
-  std::fflush(stdout);
+  std::printf("\ntime: %.2f us for one %s (median of %zu runs of %zu)\n", epoch, what.c_str(), runs.size(),
+              epochs);
   result_["microseconds_per_epoch"] = epoch;
 }
 
@@ -237,7 +233,8 @@ void Page::draw_losses(const std::string& title, const std::string& loss, const 
             (c ? "' lw 2 dt (12,12)" : "' lw 4") + " title \"" + curves[c].label + "\"";
   }
   script << "set title \"" << title << "\" noenhanced font ',16'\n"
-         << "set logscale y\nset format y '10^{%T}'\nset xlabel 'epoch'\nset ylabel \"" << loss << "\" noenhanced\n"
+         << "set logscale y\nset format y '10^{%T}'\nset xlabel 'epoch'\nset ylabel \"" << loss
+         << "\" noenhanced\n"
          << "set grid back lc rgb '#dddddd' lt 1\nset border 3 lc rgb '#555555'\n"
          << "set xtics out nomirror\nset ytics out nomirror\nset key "
          << (curves.size() > 1 ? "reverse Left samplen 4" : "off") << '\n'
@@ -247,7 +244,6 @@ void Page::draw_losses(const std::string& title, const std::string& loss, const 
 
 void Page::draw(const std::string& commands) {
   const std::filesystem::path file = output_ / (name_ + ".svg");
-  result_["pictures"] = Json::array();
   if (!support::have_gnuplot())
     return say("\npicture: none, since gnuplot was not found (apt-get install gnuplot-nox)");
   try {
