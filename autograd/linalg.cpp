@@ -1,14 +1,12 @@
 #include "linalg.hpp"
 
-#include "blas.hpp"
+#include "batched_product.hpp"
+#include "elementwise.hpp"
 #include "recorded_sweep.hpp"
-#include "shape_ops.hpp"
 
 namespace autograd {
 namespace detail {
 namespace {
-
-Transpose flip(Transpose t) { return t == Transpose::yes ? Transpose::no : Transpose::yes; }
 
 // Weights that are so small that GEMM computes them without BLAS are not worth transposing.
 constexpr std::size_t kSmallWeight = 256;
@@ -18,7 +16,7 @@ template <class T>
 void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block,
                   const T* w, Transpose t, T beta, T* y) {
   if (t == Transpose::yes && block->variable_id && in * out > kSmallWeight) {
-    w = cached_transpose(block, w, out, in);
+    if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
     t = Transpose::no;
   }
   gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
@@ -49,14 +47,14 @@ struct ProductNode : Node {
     }
     if (deferred) {
       sweep.product<T>(deferred, a.data, a.block, out, rows);
-    } else if (b.place.differentiable()) {  // op(A) is A^T
+    } else if (b.place.differentiable()) {
       const Sink<T> to = sweep.sink<T>(b.place, in * width);
+      const std::size_t a_row = ta == Transpose::no ? in : rows;
       if (tb == Transpose::no)
-        gemm(Transpose::no, Transpose::no, in, width, rows, a.data, rows, g, width, T(to.accumulate), to.data,
+        gemm(flip(ta), Transpose::no, in, width, rows, a.data, a_row, g, width, T(to.accumulate), to.data,
              width);
       else
-        gemm(Transpose::yes, Transpose::yes, width, in, rows, g, width, a.data, rows, T(to.accumulate),
-             to.data, in);
+        gemm(Transpose::yes, ta, width, in, rows, g, width, a.data, a_row, T(to.accumulate), to.data, in);
     }
     if (addend.differentiable() && (addend.slot != out.slot || addend.offset != out.offset))
       sweep.pass<T>(out, addend, rows * width);
@@ -65,7 +63,8 @@ struct ProductNode : Node {
   void record(Recorded& sweep) {
     const Var<T> g = sweep.gradient(out, {rows, width});
     if (!g.defined()) return;
-    const Var<T> x = a.var().reshape(ta == Transpose::no ? Shape{rows, in} : Shape{in, rows}), w = b.var();
+    const Var<T> x = a.var().reshape(ta == Transpose::no ? Shape{rows, in} : Shape{in, rows});
+    const Var<T> w = b.var().reshape(tb == Transpose::no ? Shape{in, width} : Shape{width, in});
     if (a.place.differentiable())
       sweep.add(
           a.place, x.shape(),
@@ -137,7 +136,8 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     node.ta = ta;
     node.tb = tb;
     node.deferred = 0;
-    if (ta == Transpose::no && (b_place.differentiable() || bias_place.differentiable()))
+    // A vector is not worth gathering rows for, that are each as large.
+    if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
       node.deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
   }
   return std::move(out).mark_fresh();
@@ -150,36 +150,89 @@ Var<T> ProductNode<T>::product(const Var<T>& a, Transpose ta, const Var<T>& b, T
   return record_product<T>("matmul", {rows, in, out}, {rows, out}, a, ta, b, tb, nullptr, nullptr);
 }
 
-// Sizes of x W^T + b, checked.
+// Sizes of x op(W) + b, checked.
 template <class T>
-Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias) {
+Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias) {
+  const char* layout = t == Transpose::yes ? "(out_features, in_features)" : "(in_features, out_features)";
+  const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   x.require_value(op);
   weight.require_value(op);
-  if (weight.rank() != 2)
-    fail(op, ": the weight has shape ", weight.shape(), "; it must be (out_features, in_features)");
-  if (x.rank() == 0 || x.shape().back() != weight.shape(1))
+  if (weight.rank() != 2) fail(op, ": the weight has shape ", weight.shape(), "; it must be ", layout);
+  if (x.rank() == 0 || x.shape().back() != weight.shape(in_axis))
     fail(op, ": the last axis of the input, of shape ", x.shape(),
-         ", must have the in_features of the weight, of shape ", weight.shape(),
-         " (out_features, in_features)");
+         ", must have the in_features of the weight, of shape ", weight.shape(), " ", layout);
   if (bias) {
     bias->require_value(op);
-    if (!(bias->shape() == Shape{weight.shape(0)}))
+    if (!(bias->shape() == Shape{weight.shape(out_axis)}))
       fail(op, ": the bias has shape ", bias->shape(), "; with a weight of shape ", weight.shape(),
-           " it must be ", Shape{weight.shape(0)});
+           " it must be ", Shape{weight.shape(out_axis)});
   }
-  return {x.shape().prefix(x.rank() - 1).size(), weight.shape(1), weight.shape(0)};
+  return {x.shape().prefix(x.rank() - 1).size(), weight.shape(in_axis), weight.shape(out_axis)};
 }
 
 template <class T>
-Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, const Var<T>* bias,
+Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
                      Var<T>* addend) {
-  const Sizes size = linear_sizes(op, x, weight, bias);
+  const Sizes size = linear_sizes(op, x, weight, t, bias);
   const Shape shape = with_last_axis(x.shape(), size.out);
   if (addend) addend->require_value(op);
   if (addend && !(addend->shape() == shape))
     fail(op, ": the addend has shape ", addend->shape(), "; x W^T has shape ", shape,
          ", and both must be equal");
-  return record_product(op, size, shape, x, Transpose::no, weight, Transpose::yes, bias, addend);
+  return record_product(op, size, shape, x, Transpose::no, weight, t, bias, addend);
+}
+
+// The leading axes of a stack of matrices.
+Shape batch_of(const Shape& shape) {
+  return shape.prefix(shape.rank() - std::min<std::size_t>(2, shape.rank()));
+}
+
+// What the leading axes of two factors broadcast to.
+Shape broadcast_batches(const Shape& a, const Shape& b) {
+  const Shape left = batch_of(a), right = batch_of(b);
+  const auto extent = [](const Shape& s, std::size_t axis) {
+    return axis > s.rank() ? 1 : s[s.rank() - axis];
+  };
+  Shape result;
+  for (std::size_t axis = std::max(left.rank(), right.rank()); axis > 0; --axis) {  // from the end
+    const std::size_t one = extent(left, axis), other = extent(right, axis);
+    if (one != other && one != 1 && other != 1)
+      fail("matmul: shapes ", a, " and ", b, " do not fit: axis -", axis + 2, " is ", one, " and ", other,
+           "; make them equal, or one of them 1");
+    result.push_back(one == 1 ? other : one);
+  }
+  return result;
+}
+
+// The product of what is not simply rows and a matrix: vectors, and stacks of matrices.
+template <class T>
+Var<T> general_matmul(const Var<T>& x, const Var<T>& y) {
+  const Shape &a = x.shape(), &b = y.shape();
+  if (a.rank() == 0 || b.rank() == 0)
+    fail("matmul: shapes ", a, " and ", b, " do not fit: a scalar has no axis to sum over; multiply with *");
+  const bool is_vector[] = {a.rank() == 1, b.rank() == 1};
+  const std::size_t in = is_vector[1] ? b[0] : b[b.rank() - 2];
+  if (a.back() != in)
+    fail("matmul: shapes ", a, " and ", b, " do not fit: axis -1 of the first is ", a.back(), " and axis -",
+         is_vector[1] ? 1 : 2, " of the second is ", in,
+         "; the product sums over them, so they must be equal");
+  const std::size_t rows = is_vector[0] ? 1 : a[a.rank() - 2], out = is_vector[1] ? 1 : b.back();
+  const Shape batch = broadcast_batches(a, b), a_batch = batch_of(a), b_batch = batch_of(b);
+  Shape shape = batch;
+  if (!is_vector[0]) shape.push_back(rows);
+  if (!is_vector[1]) shape.push_back(out);
+  if (b_batch.size() == 1)  // rows and a matrix after all
+    return record_product<T>("matmul", {a_batch.size() * rows, in, out}, shape, x, Transpose::no, y,
+                             Transpose::no, nullptr, nullptr);
+  BatchedProduct product;
+  product.batch = batch;
+  product.rows = rows;
+  product.in = in;
+  product.out = out;
+  product.a = {BatchedProduct::steps_of(a_batch, batch, rows * in), Transpose::no};
+  product.b = {BatchedProduct::steps_of(b_batch, batch, in * out), Transpose::no};
+  product.c = BatchedProduct::steps_of(batch, batch, rows * out);
+  return record_batched("matmul", product, x, y, shape);
 }
 
 }  // namespace
@@ -191,34 +244,64 @@ template <class T>
 Var<T> matmul(const Var<T>& a, const Var<T>& b) {
   a.require_value("matmul");
   b.require_value("matmul");
-  if (a.rank() == 0 || b.rank() != 2 || a.shape().back() != b.shape(0))
-    fail("matmul: shapes ", a.shape(), " and ", b.shape(), " do not fit; (..., K) times (K, N) is needed");
+  if (b.rank() != 2 || a.rank() == 0 || a.shape().back() != b.shape(0)) return general_matmul(a, b);
   const Sizes size{a.shape().prefix(a.rank() - 1).size(), b.shape(0), b.shape(1)};
   return record_product<T>("matmul", size, with_last_axis(a.shape(), size.out), a, Transpose::no, b,
                            Transpose::no, nullptr, nullptr);
 }
 
 template <class T>
+Var<T> dot(const Var<T>& a, const Var<T>& b) {
+  a.require_value("dot");
+  b.require_value("dot");
+  if (a.rank() != 1 || b.rank() != 1)
+    fail("dot: shapes ", a.shape(), " and ", b.shape(), " are not two vectors; use matmul for matrices");
+  if (!(a.shape() == b.shape()))
+    fail("dot: shapes ", a.shape(), " and ", b.shape(),
+         " do not fit; the vectors must have as many entries as each other");
+  return record_product<T>("dot", {1, a.size(), 1}, {}, a, Transpose::no, b, Transpose::no, nullptr, nullptr);
+}
+
+template <class T>
+Var<T> outer(const Var<T>& a, const Var<T>& b) {
+  a.use("outer");
+  b.use("outer");
+  return a.reshape({a.size(), 1}) * b.reshape({b.size()});
+}
+
+template <class T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
-  return record_linear<T>("linear", x, weight, &bias, nullptr);
+  return record_linear<T>("linear", x, weight, Transpose::yes, &bias, nullptr);
 }
 template <class T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight) {
-  return record_linear<T>("linear", x, weight, nullptr, nullptr);
+  return record_linear<T>("linear", x, weight, Transpose::yes, nullptr, nullptr);
 }
 template <class T>
 Var<T> add_linear(Var<T> c, const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
-  return record_linear("add_linear", x, weight, &bias, &c);
+  return record_linear("add_linear", x, weight, Transpose::yes, &bias, &c);
 }
 template <class T>
 Var<T> add_linear(Var<T> c, const Var<T>& x, const Var<T>& weight) {
-  return record_linear<T>("add_linear", x, weight, nullptr, &c);
+  return record_linear<T>("add_linear", x, weight, Transpose::yes, nullptr, &c);
+}
+template <class T>
+Var<T> affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+  return record_linear<T>("affine", x, weight, Transpose::no, &bias, nullptr);
+}
+template <class T>
+Var<T> affine(const Var<T>& x, const Var<T>& weight) {
+  return record_linear<T>("affine", x, weight, Transpose::no, nullptr, nullptr);
 }
 
 #define UNROLL_INSTANTIATE(T)                                                      \
   template Var<T> matmul(const Var<T>&, const Var<T>&);                            \
+  template Var<T> dot(const Var<T>&, const Var<T>&);                               \
+  template Var<T> outer(const Var<T>&, const Var<T>&);                             \
   template Var<T> linear(const Var<T>&, const Var<T>&, const Var<T>&);             \
   template Var<T> linear(const Var<T>&, const Var<T>&);                            \
+  template Var<T> affine(const Var<T>&, const Var<T>&, const Var<T>&);             \
+  template Var<T> affine(const Var<T>&, const Var<T>&);                            \
   template Var<T> add_linear(Var<T>, const Var<T>&, const Var<T>&, const Var<T>&); \
   template Var<T> add_linear(Var<T>, const Var<T>&, const Var<T>&);
 UNROLL_INSTANTIATE(float)

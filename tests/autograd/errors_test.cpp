@@ -86,16 +86,6 @@ TEST_CASE("shapes that do not fit") {
        },
        "map: a block of columns of shape (1, 2) cannot broadcast to shape (3, 2); take it as a value of its "
        "own with columns(...).var()"},
-      {[] {
-         ag::matmul(leaf({2, 3}), leaf({2, 3}));
-       },
-       "matmul: shapes (2, 3) and (2, 3) do not fit; (..., K) times (K, N) is needed"},
-      {[] {
-         ag::matmul(leaf({}), leaf({2, 3}));
-       },
-       "matmul: shapes () and (2, 3) do not fit; (..., K) times (K, N) is needed"},
-      {[] { ag::matmul(leaf({3}), leaf({3})); },
-       "matmul: shapes (3,) and (3,) do not fit; (..., K) times (K, N) is needed"},
       {[] { ag::linear(leaf({3}), leaf({3})); },
        "linear: the weight has shape (3,); it must be (out_features, in_features)"},
       {[] {
@@ -143,6 +133,86 @@ TEST_CASE("shapes that do not fit") {
        },
        "pick: indices of shape (3,) do not fit values of shape (2, 3); there must be one index for each row "
        "of the last axis"},
+  });
+}
+
+TEST_CASE("products of shapes that do not fit") {
+  check({
+      {[] {
+         ag::matmul(leaf({2, 3}), leaf({2, 3}));
+       },
+       "matmul: shapes (2, 3) and (2, 3) do not fit: axis -1 of the first is 3 and axis -2 of the second is "
+       "2; the product sums over them, so they must be equal"},
+      {[] {
+         ag::matmul(leaf({2, 3}), leaf({2}));
+       },
+       "matmul: shapes (2, 3) and (2,) do not fit: axis -1 of the first is 3 and axis -1 of the second is 2; "
+       "the product sums over them, so they must be equal"},
+      {[] { ag::matmul(leaf({3}), leaf({0})); },
+       "matmul: shapes (3,) and (0,) do not fit: axis -1 of the first is 3 and axis -1 of the second is 0; "
+       "the product sums over them, so they must be equal"},
+      {[] {
+         ag::matmul(leaf({2}), leaf({4, 3, 2}));
+       },
+       "matmul: shapes (2,) and (4, 3, 2) do not fit: axis -1 of the first is 2 and axis -2 of the second is "
+       "3; the product sums over them, so they must be equal"},
+      {[] {
+         ag::matmul(leaf({5, 2, 3}), leaf({5, 2, 3}));
+       },
+       "matmul: shapes (5, 2, 3) and (5, 2, 3) do not fit: axis -1 of the first is 3 and axis -2 of the "
+       "second is 2; the product sums over them, so they must be equal"},
+      {[] {
+         ag::matmul(leaf({2, 2, 3}), leaf({4, 3, 2}));
+       },
+       "matmul: shapes (2, 2, 3) and (4, 3, 2) do not fit: axis -3 is 2 and 4; make them equal, or one of "
+       "them 1"},
+      {[] {
+         ag::matmul(leaf({2, 1, 2, 3}), constant({3, 4, 3, 2}));
+       },
+       "matmul: shapes (2, 1, 2, 3) and (3, 4, 3, 2) do not fit: axis -4 is 2 and 3; make them equal, or one "
+       "of them 1"},
+      {[] {
+         ag::matmul(leaf({0, 2, 3}), leaf({2, 3, 2}));
+       },
+       "matmul: shapes (0, 2, 3) and (2, 3, 2) do not fit: axis -3 is 0 and 2; make them equal, or one of "
+       "them 1"},
+      {[] {
+         ag::matmul(leaf({}), leaf({2, 3}));
+       },
+       "matmul: shapes () and (2, 3) do not fit: a scalar has no axis to sum over; multiply with *"},
+      {[] { ag::matmul(leaf({3}), leaf({})); },
+       "matmul: shapes (3,) and () do not fit: a scalar has no axis to sum over; multiply with *"},
+      {[] { ag::matmul(leaf({3}), V()); }, "matmul: an operand is an empty Var; assign it a value first"},
+      {[] { ag::dot(leaf({3}), leaf({2})); },
+       "dot: shapes (3,) and (2,) do not fit; the vectors must have as many entries as each other"},
+      {[] {
+         ag::dot(leaf({2, 3}), leaf({3}));
+       },
+       "dot: shapes (2, 3) and (3,) are not two vectors; use matmul for matrices"},
+      {[] { ag::dot(leaf({3}), leaf({})); },
+       "dot: shapes (3,) and () are not two vectors; use matmul for matrices"},
+      {[] { ag::dot(V(), leaf({3})); }, "dot: an operand is an empty Var; assign it a value first"},
+      {[] { ag::outer(leaf({3}), V()); }, "outer: an operand is an empty Var; assign it a value first"},
+      {[] { ag::affine(leaf({3}), leaf({3})); },
+       "affine: the weight has shape (3,); it must be (in_features, out_features)"},
+      {[] {
+         ag::affine(leaf({2, 3}), leaf({4, 3}));
+       },
+       "affine: the last axis of the input, of shape (2, 3), must have the in_features of the weight, of "
+       "shape (4, 3) (in_features, out_features)"},
+      {[] {
+         ag::affine(leaf({}), leaf({4, 3}));
+       },
+       "affine: the last axis of the input, of shape (), must have the in_features of the weight, of shape "
+       "(4, 3) (in_features, out_features)"},
+      {[] {
+         ag::affine(leaf({2, 3}), leaf({3, 4}), leaf({3}));
+       },
+       "affine: the bias has shape (3,); with a weight of shape (3, 4) it must be (4,)"},
+      {[] {
+         ag::affine(leaf({2, 3}), leaf({3, 4}), V());
+       },
+       "affine: an operand is an empty Var; assign it a value first"},
   });
 }
 
