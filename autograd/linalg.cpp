@@ -1,7 +1,6 @@
 #include "linalg.hpp"
 
 #include "batched_product.hpp"
-#include "elementwise.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd {
@@ -136,7 +135,7 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     node.ta = ta;
     node.tb = tb;
     node.deferred = 0;
-    // A vector is not worth gathering rows for, that are each as large.
+    // For a vector, rows would be gathered that are each as large as its gradient.
     if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
       node.deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
   }
@@ -264,9 +263,10 @@ Var<T> dot(const Var<T>& a, const Var<T>& b) {
 
 template <class T>
 Var<T> outer(const Var<T>& a, const Var<T>& b) {
-  a.use("outer");
-  b.use("outer");
-  return a.reshape({a.size(), 1}) * b.reshape({b.size()});
+  a.require_value("outer");
+  b.require_value("outer");
+  return record_product<T>("outer", {a.size(), 1, b.size()}, {a.size(), b.size()}, a, Transpose::no,
+                           b.reshape({b.size()}), Transpose::no, nullptr, nullptr);
 }
 
 template <class T>
