@@ -257,7 +257,7 @@ Var<T> dot(const Var<T>& a, const Var<T>& b) {
     fail("dot: shapes ", a.shape(), " and ", b.shape(), " are not two vectors; use matmul for matrices");
   if (!(a.shape() == b.shape()))
     fail("dot: shapes ", a.shape(), " and ", b.shape(),
-         " do not fit; the vectors must have as many entries as each other");
+         " do not fit; both must have the same number of entries");
   return record_product<T>("dot", {1, a.size(), 1}, {}, a, Transpose::no, b, Transpose::no, nullptr, nullptr);
 }
 

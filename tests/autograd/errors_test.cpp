@@ -184,7 +184,7 @@ TEST_CASE("products of shapes that do not fit") {
        "matmul: shapes (3,) and () do not fit: a scalar has no axis to sum over; multiply with *"},
       {[] { ag::matmul(leaf({3}), V()); }, "matmul: an operand is an empty Var; assign it a value first"},
       {[] { ag::dot(leaf({3}), leaf({2})); },
-       "dot: shapes (3,) and (2,) do not fit; the vectors must have as many entries as each other"},
+       "dot: shapes (3,) and (2,) do not fit; both must have the same number of entries"},
       {[] {
          ag::dot(leaf({2, 3}), leaf({3}));
        },
