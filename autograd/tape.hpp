@@ -312,7 +312,8 @@ class Gradients {
   template <class T>
   Array<T> array(const Var<T>& variable) const;
 
-  /// Its elements in row-major order, or null if the variable took no part in the loss.
+  /// Its elements in row-major order, for as long as these Gradients live, or null if the variable took no
+  /// part in the loss.
   template <class T>
   const T* data(const Var<T>& variable) const;
 

@@ -1,7 +1,6 @@
 // Var<T>: a value that may be differentiated. A light handle: copying it shares the elements.
 #pragma once
 
-#include <concepts>
 #include <utility>
 
 #include "tape.hpp"
@@ -248,9 +247,9 @@ requires(!std::is_same_v<T, E>) Var<T> variable(const E& expression) {
   return variable(Array<T>(expression));
 }
 
-/// A scalar variable.
-template <std::floating_point T>
-Var<T> variable(T number) {
+/// A scalar variable, of a float or double.
+template <class T>
+requires(std::is_same_v<T, float> || std::is_same_v<T, double>) Var<T> variable(T number) {
   return variable(Array<T>(Shape{}, number));
 }
 

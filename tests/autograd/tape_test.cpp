@@ -342,3 +342,15 @@ TEST_CASE("a training step gives all its memory back to the pool") {
   CHECK(after.pooled_bytes == before.pooled_bytes);
   CHECK(after.heap_requests == before.heap_requests);
 }
+
+TEST_CASE("the elements of a gradient are found by the variable or by a window of it, or not at all") {
+  const ag::Var<double> w = ag::variable(xt::xarray<double>{{1, 2}, {3, 4}}), other = ag::variable(1.5);
+  ag::Tape tape;
+  const ag::Gradients g = tape.backward(ag::sum(square(w)));
+  CHECK(g.data(w) == g.array(w).data());
+  CHECK(g.data(w)[3] == 8);
+  CHECK(g.data(w[1])[0] == 6);
+  CHECK(g.data(other) == nullptr);
+  CHECK(other.rank() == 0);
+  CHECK(other.is_variable());
+}

@@ -199,6 +199,16 @@ TEST_CASE("a base of 0 has no logarithm, and an exponent's derivative is 0 there
   CHECK(g[b]() == 0);
 }
 
+TEST_CASE("a mean is the sum divided by the count, as NumPy's") {
+  for (const std::size_t n : {3u, 7u, 49u}) {
+    const ag::Var<double> ones = ag::Array<double>({n}, 1.0);
+    CHECK(ag::mean(0.1 * ones).item() == ag::sum(0.1 * ones).item() / double(n));
+    CHECK(ag::mean(0.1 * ones, 0).item() == ag::sum(0.1 * ones).item() / double(n));
+  }
+  CHECK(ag::mean(ag::Var<double>(xt::xtensor<double, 1>{1, 2, 2})).item() ==
+        5. / 3);  // times 1/3 is another number
+}
+
 TEST_CASE("clamp refuses bounds that are the wrong way round") {
   const ag::Var<double> x = 1;
   CHECK_THROWS_WITH_AS(clamp(x, 2, 1),
