@@ -4,6 +4,7 @@
 #include "activations.hpp"
 #include "blas.hpp"
 #include "composites.hpp"
+#include "derivatives.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"
 #include "gradcheck.hpp"
