@@ -209,9 +209,9 @@ Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
 }
 
 template <class T>
-Var<T> var(const Var<T>& x, std::size_t ddof) {
+Var<T> var(const Var<T>& x) {
   x.require_value("var");
-  return var(x, all_axes(x.shape()), ddof);
+  return var(x, all_axes(x.shape()));
 }
 
 template <class T>
@@ -224,8 +224,8 @@ Var<T> var(const Var<T>& x, const Axes& axes, std::size_t ddof, bool keepdims) {
 }
 
 template <class T>
-Var<T> std(const Var<T>& x, std::size_t ddof) {
-  return sqrt(var(x, ddof));
+Var<T> std(const Var<T>& x) {
+  return sqrt(var(x));
 }
 
 template <class T>
@@ -337,9 +337,9 @@ Var<T> detail::finite_max(const Var<T>& x, const Axes& axes) {
   template Var<T> sum(const Var<T>&, const Axes&, bool);              \
   template Var<T> mean(const Var<T>&);                                \
   template Var<T> mean(const Var<T>&, const Axes&, bool);             \
-  template Var<T> var(const Var<T>&, std::size_t);                    \
+  template Var<T> var(const Var<T>&);                                 \
   template Var<T> var(const Var<T>&, const Axes&, std::size_t, bool); \
-  template Var<T> std(const Var<T>&, std::size_t);                    \
+  template Var<T> std(const Var<T>&);                                 \
   template Var<T> std(const Var<T>&, const Axes&, std::size_t, bool); \
   template Var<T> prod(const Var<T>&);                                \
   template Var<T> prod(const Var<T>&, const Axes&, bool);             \

@@ -20,15 +20,16 @@ Var<T> mean(const Var<T>& x);
 template <class T>
 Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims = false);
 
-/// Variance, sum((x - mean)^2) / (n - ddof), of all entries; or over some axes. Throws Error unless n > ddof.
+/// Variance, sum((x - mean)^2) / n, of all entries; or sum((x - mean)^2) / (n - ddof) over some axes. Throws
+/// Error unless n > ddof.
 template <class T>
-Var<T> var(const Var<T>& x, std::size_t ddof = 0);
+Var<T> var(const Var<T>& x);
 template <class T>
 Var<T> var(const Var<T>& x, const Axes& axes, std::size_t ddof = 0, bool keepdims = false);
 
 /// Standard deviation, the square root of var. The derivative is infinite or NaN where all entries are equal.
 template <class T>
-Var<T> std(const Var<T>& x, std::size_t ddof = 0);
+Var<T> std(const Var<T>& x);
 template <class T>
 Var<T> std(const Var<T>& x, const Axes& axes, std::size_t ddof = 0, bool keepdims = false);
 
