@@ -2,6 +2,7 @@
 // windows.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -62,6 +63,11 @@ std::vector<Var<T>> split(const Var<T>& x, std::size_t count, std::ptrdiff_t axi
 /// x in parts of these extents along an axis. Throws Error if they do not add up to its extent.
 template <class T>
 std::vector<Var<T>> split(const Var<T>& x, const std::vector<std::size_t>& extents, std::ptrdiff_t axis = 0);
+template <class T>
+std::vector<Var<T>> split(const Var<T>& x, std::initializer_list<std::size_t> extents,
+                          std::ptrdiff_t axis = 0) {
+  return split(x, std::vector<std::size_t>(extents), axis);  // so that {n} is one extent and no count
+}
 /// x in at most `count` parts along an axis, of ceil(extent / count) entries each, the last of what is left.
 /// Throws Error for a count of 0.
 template <class T>
