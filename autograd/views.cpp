@@ -1,5 +1,7 @@
 #include "views.hpp"
 
+#include <cstdint>
+
 #include "strided.hpp"
 
 namespace autograd {
@@ -22,7 +24,7 @@ std::pair<std::ptrdiff_t, std::size_t> positions(const Range& range, std::size_t
   const std::ptrdiff_t begin = bound(range.begin, forward ? low : high);
   const std::ptrdiff_t end = bound(range.end, forward ? high : low);
   const std::ptrdiff_t length = forward ? end - begin : begin - end,
-                       step = forward ? range.step : -range.step;
+                       step = forward ? range.step : -std::max(range.step, -PTRDIFF_MAX);
   return {begin, length > 0 ? static_cast<std::size_t>((length - 1) / step + 1) : 0};
 }
 
@@ -110,7 +112,7 @@ Var<T> slice(const Var<T>& x, const PerAxis<Range>& ranges) {
     rows &= all || (axis == 0 && ranges[axis].step == 1);
     view.shape[axis] = count;
     view.offset += begin * view.stride[axis];
-    view.stride[axis] *= ranges[axis].step;
+    if (count > 1) view.stride[axis] *= ranges[axis].step;  // a step beyond the end might overflow
   }
   if (whole) return x;
   if (rows) {
