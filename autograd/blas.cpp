@@ -201,8 +201,8 @@ void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
   constexpr std::size_t kTile = 16;
   for (std::size_t i0 = 0; i0 < rows; i0 += kTile)
     for (std::size_t j0 = 0; j0 < cols; j0 += kTile)
-      for (std::size_t i = i0; i < std::min(rows, i0 + kTile); ++i)
-        for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j)
+      for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j)  // writes side by side, strided reads
+        for (std::size_t i = i0; i < std::min(rows, i0 + kTile); ++i)
           result[j * rows + i] = matrix[i * cols + j];
 }
 

@@ -1,7 +1,7 @@
 // Functions of ops that networks are made of, in the form that is stable for large inputs.
 #pragma once
 
-#include "elementwise.hpp"
+#include "map.hpp"
 #include "reduce.hpp"
 
 namespace autograd {
@@ -33,7 +33,7 @@ Var<T> dropout(const Var<T>& x, double p, Rng& rng) {
   Array<T> mask(x.shape());
   for (std::size_t i = 0; i < mask.size(); ++i)
     mask.data()[i] = rng.uniform() < p ? T(0) : static_cast<T>(1 / (1 - p));
-  return x * Var<T>(std::move(mask));
+  return map([](auto x, auto m) { return where(m, x * m, 0); }, x, Var<T>(std::move(mask)));
 }
 
 }  // namespace autograd

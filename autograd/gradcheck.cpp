@@ -74,39 +74,92 @@ Vars gradients_of(const std::function<Var<double>()>& f, const Vars& inputs, boo
   return none;
 }
 
+// The function at the inputs as they are now.
+double evaluate(const std::function<Var<double>()>& f) {
+  const Tape tape;  // a second-order function needs one
+  const double y = f().item();
+  if (!std::isfinite(y))
+    fail("gradcheck: the function is ", y, " at or next to the inputs; check it where it is finite");
+  return y;
+}
+
+// Holds one analytic derivative against the numeric one.
+void compare(const GradcheckOptions& options, GradcheckMismatch found, GradcheckReport& report) {
+  const double error = std::abs(found.analytic - found.numeric);
+  report.largest_error = std::max(report.largest_error, error);
+  if (!(error <= options.atol + options.rtol * std::abs(found.numeric)))
+    report.mismatches.push_back(std::move(found));
+}
+
+// A random direction of length 1 through all inputs.
+Vars random_direction(const Vars& inputs, std::size_t number) {
+  std::mt19937 generator(static_cast<unsigned>(number + 1));
+  std::normal_distribution<double> normal;
+  Vars direction;
+  double squares = 0;
+  for (const Var<double>& input : inputs) {
+    Array<double> array(input.shape());
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      array.data()[i] = normal(generator);
+      squares += array.data()[i] * array.data()[i];
+    }
+    direction.emplace_back(std::move(array));
+  }
+  for (Var<double>& each : direction) each = each / (squares > 0 ? std::sqrt(squares) : 1.0);
+  return direction;
+}
+
+void check_directions(int order, const std::function<Var<double>()>& f, Vars& inputs,
+                      const GradcheckOptions& options,
+                      const std::vector<std::pair<std::string, Vars>>& gradients, GradcheckReport& report) {
+  Vars start;
+  for (const Var<double>& input : inputs) start.emplace_back(input.array().copy());
+  const auto evaluate_at = [&](const Vars& direction, double h) {
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      inputs[i].assign(start[i].value() + h * direction[i].value());
+    return evaluate(f);
+  };
+  for (std::size_t k = 0; k < options.directions; ++k) {
+    const Vars direction = random_direction(inputs, k);
+    const double numeric =
+        (evaluate_at(direction, options.step) - evaluate_at(direction, -options.step)) / (2 * options.step);
+    evaluate_at(direction, 0);
+    ++report.checked;
+    for (const auto& [kind, gradient] : gradients) {
+      double analytic = 0;
+      for (std::size_t i = 0; i < inputs.size(); ++i) analytic += sum(gradient[i] * direction[i]).item();
+      compare(options, {"direction " + std::to_string(k), order, kind, {}, analytic, numeric}, report);
+    }
+  }
+}
+
 void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
                  const GradcheckOptions& options, GradcheckReport& report) {
-  const auto evaluate = [&] {
-    const Tape tape;  // a second-order function needs one
-    const double y = f().item();
-    if (!std::isfinite(y))
-      fail("gradcheck: the function is ", y, " at or next to the inputs; check it where it is finite");
-    return y;
-  };
+  const double once = evaluate(f), again = evaluate(f);
+  if (once != again)
+    fail("gradcheck: two calls of the function with the same inputs gave ", once, " and ", again,
+         "; it must do the same each time, so seed what is random in it");
   // What the next order differentiates is the recorded gradient, so that has to be right as well.
   std::vector<std::pair<std::string, Vars>> gradients{{"", gradients_of(f, inputs, false)}};
   if (order < options.order) gradients.emplace_back("create_graph", gradients_of(f, inputs, true));
+  if (options.directions) return check_directions(order, f, inputs, options, gradients, report);
   for (std::size_t i = 0; i < inputs.size(); ++i)
     for (std::size_t entry = 0; entry < inputs[i].size(); ++entry) {
       const double x = inputs[i].array().data()[entry];
       const double h = options.step * std::max(1.0, std::abs(x));
       const double above = x + h, below = x - h;
       set_entry(inputs[i], entry, above);
-      const double y_above = evaluate();
+      const double y_above = evaluate(f);
       set_entry(inputs[i], entry, below);
-      const double y_below = evaluate();
+      const double y_below = evaluate(f);
       set_entry(inputs[i], entry, x);
       const double numeric = (y_above - y_below) / (above - below);
       ++report.checked;
-      for (const auto& [kind, gradient] : gradients) {
-        const double analytic = gradient[i].array().data()[entry];
-        const double error = std::abs(analytic - numeric);
-        report.largest_error = std::max(report.largest_error, error);
-        if (!(error <= options.atol + options.rtol * std::abs(numeric)))
-          report.mismatches.push_back(
-              {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order, kind,
-               index_of(entry, inputs[i].shape()), analytic, numeric});
-      }
+      for (const auto& [kind, gradient] : gradients)
+        compare(options,
+                {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order, kind,
+                 index_of(entry, inputs[i].shape()), gradient[i].array().data()[entry], numeric},
+                report);
     }
 }
 
@@ -115,6 +168,8 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
 GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOptions options) {
   if (options.order != 1 && options.order != 2)
     fail("gradcheck: order ", options.order, " was asked for; it must be 1 or 2");
+  if (!(options.step > 0 && std::isfinite(options.step)))
+    fail("gradcheck: the step is ", options.step, "; it must be positive and finite");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) fail("gradcheck: input ", i, " is an empty Var; assign it a value first");
     if (!inputs[i].is_variable()) inputs[i] = variable(inputs[i].array().copy());
@@ -142,9 +197,13 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   out << std::setprecision(10);
   for (std::size_t i = 0; i < std::min(kShown, report.mismatches.size()); ++i) {
     const GradcheckMismatch& m = report.mismatches[i];
-    out << "\n  " << m.input << '[';
-    for (std::size_t k = 0; k < m.index.size(); ++k) out << (k ? ", " : "") << m.index[k];
-    out << "] (order " << m.order << (m.kind.empty() ? "" : ", ") << m.kind << "): analytic " << m.analytic
+    out << "\n  " << m.input;
+    if (!m.input.starts_with("direction ")) {
+      out << '[';
+      for (std::size_t k = 0; k < m.index.size(); ++k) out << (k ? ", " : "") << m.index[k];
+      out << ']';
+    }
+    out << " (order " << m.order << (m.kind.empty() ? "" : ", ") << m.kind << "): analytic " << m.analytic
         << ", numeric " << m.numeric;
   }
   if (report.mismatches.size() > kShown)

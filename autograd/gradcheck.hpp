@@ -16,12 +16,14 @@ struct GradcheckOptions {
   double atol = 1e-7;  ///< an entry passes if |analytic - numeric| <= atol + rtol |numeric|
   double rtol = 1e-5;
   int order = 1;  ///< 1: the gradient; 2: the gradient and, by differentiating it again, the Hessian
+  std::size_t directions =
+      0;  ///< 0: every entry by itself; k: only along k random directions, for large inputs
   std::vector<std::string> names{};  ///< what the report calls the inputs; "input 0", ... where none is given
 };
 
 /// One entry where the two gradients differ.
 struct GradcheckMismatch {
-  std::string input;
+  std::string input;               ///< its name, or "direction k"
   int order;                       ///< 1 or 2: which derivative it was
   std::string kind;                ///< "create_graph" if it is the recorded gradient that differs, else empty
   std::vector<std::size_t> index;  ///< of the entry in the input
@@ -30,7 +32,7 @@ struct GradcheckMismatch {
 
 /// What gradcheck found. Converts to true if all entries agree; prints as a page for people.
 struct GradcheckReport {
-  std::size_t checked = 0;                    ///< entries compared
+  std::size_t checked = 0;                    ///< entries (or directions) compared
   double largest_error = 0;                   ///< of |analytic - numeric|
   std::vector<GradcheckMismatch> mismatches;  ///< the worst first
 
@@ -42,13 +44,13 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 using CheckedFunction = std::function<Var<double>(const std::vector<Var<double>>&)>;
 
 /// Compares the gradient of f with central differences, (f(x + h) - f(x - h)) / 2h, at every entry of every
-/// input.
+/// input; or, with {.directions = k}, along k random directions of length 1 through all inputs, which takes 2
+/// k calls of f however many entries there are, and misses an error only if it is orthogonal to all of them.
 ///
 /// f takes the inputs and returns a Var of any shape (more than a scalar is reduced with fixed random
 /// weights). Inputs that are variables, such as the parameters of a module that f captures, are changed in
-/// place during the check and set back after it, also if f throws; others become variables first. f must give
-/// the same result at each call. Throws Error if an input or the output is empty, or if the output is not
-/// finite.
+/// place during the check and set back after it, also if f throws; others become variables first. Throws
+/// Error if an input or the output is empty, if the output is not finite, or if two calls of f differ.
 GradcheckReport gradcheck(const CheckedFunction& f, std::vector<Var<double>> inputs,
                           GradcheckOptions options = {});
 

@@ -125,6 +125,17 @@ struct CumsumNode : detail::Node {
 // if `accumulate`.
 template <class T>
 void cumulate(const CumsumNode<T>& n, bool reverse, const T* x, T* to, bool accumulate) {
+  if (n.inner == 1) {
+    for (std::size_t o = 0; o < n.outer; ++o) {
+      T total(0);
+      for (std::size_t k = 0; k < n.extent; ++k) {
+        const std::size_t at = o * n.extent + (reverse ? n.extent - 1 - k : k);
+        total += x[at];
+        to[at] = accumulate ? to[at] + total : total;
+      }
+    }
+    return;
+  }
   Array<T> buffer({n.inner});
   T* sums = buffer.data();
   for (std::size_t o = 0; o < n.outer; ++o) {
@@ -215,12 +226,13 @@ Var<T> var(const Var<T>& x) {
 }
 
 template <class T>
-Var<T> var(const Var<T>& x, const Axes& axes, std::size_t ddof, bool keepdims) {
+Var<T> var(const Var<T>& x, const Axes& axes, VarianceOptions options) {
   const Reduced r = reduced("var", x, axes);
-  if (r.count <= ddof)
-    fail("var: there are ", r.count, " entries of shape ", x.shape(), " to reduce and ddof is ", ddof,
+  if (r.count <= options.ddof)
+    fail("var: there are ", r.count, " entries of shape ", x.shape(), " to reduce and ddof is ", options.ddof,
          "; there must be more entries than that");
-  return sum(square(x - mean(x, axes, true)), axes, keepdims) / static_cast<T>(r.count - ddof);
+  const Var<T> squares = sum(square(x - mean(x, axes, true)), axes, options.keepdims);
+  return squares / static_cast<T>(r.count - options.ddof);
 }
 
 template <class T>
@@ -229,8 +241,8 @@ Var<T> std(const Var<T>& x) {
 }
 
 template <class T>
-Var<T> std(const Var<T>& x, const Axes& axes, std::size_t ddof, bool keepdims) {
-  return sqrt(var(x, axes, ddof, keepdims));
+Var<T> std(const Var<T>& x, const Axes& axes, VarianceOptions options) {
+  return sqrt(var(x, axes, options));
 }
 
 template <class T>
@@ -332,30 +344,30 @@ Var<T> detail::finite_max(const Var<T>& x, const Axes& axes) {
   return m;
 }
 
-#define UNROLL_INSTANTIATE(T)                                         \
-  template Var<T> sum(const Var<T>&);                                 \
-  template Var<T> sum(const Var<T>&, const Axes&, bool);              \
-  template Var<T> mean(const Var<T>&);                                \
-  template Var<T> mean(const Var<T>&, const Axes&, bool);             \
-  template Var<T> var(const Var<T>&);                                 \
-  template Var<T> var(const Var<T>&, const Axes&, std::size_t, bool); \
-  template Var<T> std(const Var<T>&);                                 \
-  template Var<T> std(const Var<T>&, const Axes&, std::size_t, bool); \
-  template Var<T> prod(const Var<T>&);                                \
-  template Var<T> prod(const Var<T>&, const Axes&, bool);             \
-  template Var<T> max(const Var<T>&);                                 \
-  template Var<T> max(const Var<T>&, const Axes&, bool);              \
-  template Var<T> min(const Var<T>&);                                 \
-  template Var<T> min(const Var<T>&, const Axes&, bool);              \
-  template Indices argmax(const Var<T>&);                             \
-  template Indices argmax(const Var<T>&, std::ptrdiff_t);             \
-  template Indices argmin(const Var<T>&);                             \
-  template Indices argmin(const Var<T>&, std::ptrdiff_t);             \
-  template Var<T> logsumexp(const Var<T>&);                           \
-  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);        \
-  template Var<T> norm(const Var<T>&);                                \
-  template Var<T> norm(const Var<T>&, const Axes&, bool);             \
-  template Var<T> cumsum(const Var<T>&, std::ptrdiff_t);              \
+#define UNROLL_INSTANTIATE(T)                                       \
+  template Var<T> sum(const Var<T>&);                               \
+  template Var<T> sum(const Var<T>&, const Axes&, bool);            \
+  template Var<T> mean(const Var<T>&);                              \
+  template Var<T> mean(const Var<T>&, const Axes&, bool);           \
+  template Var<T> var(const Var<T>&);                               \
+  template Var<T> var(const Var<T>&, const Axes&, VarianceOptions); \
+  template Var<T> std(const Var<T>&);                               \
+  template Var<T> std(const Var<T>&, const Axes&, VarianceOptions); \
+  template Var<T> prod(const Var<T>&);                              \
+  template Var<T> prod(const Var<T>&, const Axes&, bool);           \
+  template Var<T> max(const Var<T>&);                               \
+  template Var<T> max(const Var<T>&, const Axes&, bool);            \
+  template Var<T> min(const Var<T>&);                               \
+  template Var<T> min(const Var<T>&, const Axes&, bool);            \
+  template Indices argmax(const Var<T>&);                           \
+  template Indices argmax(const Var<T>&, std::ptrdiff_t);           \
+  template Indices argmin(const Var<T>&);                           \
+  template Indices argmin(const Var<T>&, std::ptrdiff_t);           \
+  template Var<T> logsumexp(const Var<T>&);                         \
+  template Var<T> logsumexp(const Var<T>&, const Axes&, bool);      \
+  template Var<T> norm(const Var<T>&);                              \
+  template Var<T> norm(const Var<T>&, const Axes&, bool);           \
+  template Var<T> cumsum(const Var<T>&, std::ptrdiff_t);            \
   template Var<T> detail::finite_max(const Var<T>&, const Axes&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -20,18 +20,24 @@ Var<T> mean(const Var<T>& x);
 template <class T>
 Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims = false);
 
-/// Variance, sum((x - mean)^2) / n, of all entries; or sum((x - mean)^2) / (n - ddof) over some axes. Throws
-/// Error unless n > ddof.
+/// How var and std over axes work.
+struct VarianceOptions {
+  std::size_t ddof = 0;  ///< "delta degrees of freedom": 1 for the unbiased estimate from a sample
+  bool keepdims = false;
+};
+
+/// Variance, sum((x - mean)^2) / n, of all entries; or, with n - ddof for n, over some axes. Throws Error
+/// unless n > ddof.
 template <class T>
 Var<T> var(const Var<T>& x);
 template <class T>
-Var<T> var(const Var<T>& x, const Axes& axes, std::size_t ddof = 0, bool keepdims = false);
+Var<T> var(const Var<T>& x, const Axes& axes, VarianceOptions options = {});
 
 /// Standard deviation, the square root of var. The derivative is infinite or NaN where all entries are equal.
 template <class T>
 Var<T> std(const Var<T>& x);
 template <class T>
-Var<T> std(const Var<T>& x, const Axes& axes, std::size_t ddof = 0, bool keepdims = false);
+Var<T> std(const Var<T>& x, const Axes& axes, VarianceOptions options = {});
 
 /// Product of all entries, a scalar; or over some axes. The derivative is exact also where entries are 0.
 template <class T>

@@ -321,7 +321,7 @@ TEST_CASE("axes and entries that do not exist") {
        "argmax: shape (2, 0) has no entries to reduce; at least one is needed"},
       {[] { ag::argmin(leaf({2}), 1); }, "argmin: axis 1 does not exist in shape (2,); axes are -1 to 0"},
       {[] {
-         ag::var(leaf({2, 1}), 1, 1);
+         ag::var(leaf({2, 1}), 1, {.ddof = 1});
        },
        "var: there are 1 entries of shape (2, 1) to reduce and ddof is 1; there must be more entries than "
        "that"},

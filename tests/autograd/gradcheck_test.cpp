@@ -160,3 +160,31 @@ TEST_CASE("an order-2 check compares the recorded gradient, too") {
   CHECK(ag::gradcheck(f, {V(1.0)}));
   CHECK_FALSE(ag::gradcheck(f, {V(1.0)}, {.order = 2}));
 }
+
+TEST_CASE("along random directions a right gradient passes and a wrong one is found, at any size") {
+  const V x = test::random_variable({20, 30}, 1);
+  const auto right = [](const V& x) { return ag::sum(square(tanh(x))); };
+  const auto report = ag::gradcheck(right, {x}, {.order = 2, .directions = 5});
+  CHECK_MESSAGE(report, report);
+  CHECK(report.checked == 10);
+  CHECK(test::numbers(x) == test::numbers(test::random_variable({20, 30}, 1)));  // set back
+
+  const auto wrong = [](const V& x) { return ag::sum(square(tanh(x))) + ag::sum(x.detach()); };
+  const auto found = ag::gradcheck(wrong, {x}, {.directions = 3});
+  CHECK_FALSE(found);
+  CHECK(found.mismatches.size() == 3);
+  CHECK(found.mismatches[0].input.starts_with("direction "));
+  CHECK(text(found).find("\n  direction 1 (order 1): analytic ") != std::string::npos);
+}
+
+TEST_CASE("a function that is not the same each time is refused") {
+  double calls = 0;
+  const V x = ag::variable(1.0);
+  CHECK_THROWS_WITH_AS(
+      ag::gradcheck([&](const V& x) { return x * ++calls; }, {x}),
+      "gradcheck: two calls of the function with the same inputs gave 1 and 2; it must do the same "
+      "each time, so seed what is random in it",
+      ag::Error);
+  CHECK_THROWS_WITH_AS(ag::gradcheck([](const V& x) { return x; }, {x}, {.step = 0}),
+                       "gradcheck: the step is 0; it must be positive and finite", ag::Error);
+}

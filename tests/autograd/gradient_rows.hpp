@@ -243,16 +243,18 @@ inline std::vector<Row> reduction_rows() {
                      {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
   rows.push_back(row("var with ddof over axes",
                      [](const auto& x) {
-                       return square(ag::var(x[0], {0, -1}, 1));
+                       return square(ag::var(x[0], {0, -1}, {.ddof = 1}));
                      },
                      kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
-  rows.push_back(row("var over axes, kept", [](const auto& x) { return ag::var(x[0], 1, 0, true) * x[0]; },
-                     kAny, {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
+  rows.push_back(row("var over axes, kept",
+                     [](const auto& x) { return ag::var(x[0], 1, {.keepdims = true}) * x[0]; }, kAny,
+                     {{{2, 3, 4}}, {{5, 1, 17}}, {{3, 2, 2, 2}}}));
   rows.push_back(
       row("std", [](const auto& x) { return ag::std(x[0]); }, kAny, {{{3}}, {{33}}, {{4, 17}}, {{2, 3, 4}}}));
-  rows.push_back(row("std over an axis",
-                     [](const auto& x) { return square(ag::std(x[0], -1, 1, true)) * x[0]; }, kAny,
-                     {{{2, 3, 4}}, {{5, 17}}}));
+  rows.push_back(
+      row("std over an axis",
+          [](const auto& x) { return square(ag::std(x[0], -1, {.ddof = 1, .keepdims = true})) * x[0]; }, kAny,
+          {{{2, 3, 4}}, {{5, 17}}}));
   rows.push_back(row("prod", [](const auto& x) { return ag::prod(x[0]); }, kNonzero,
                      {{{}}, {{1}}, {{3}}, {{8}}, {{2, 3}}}));
   rows.push_back(row("prod over axes",
