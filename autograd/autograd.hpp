@@ -4,6 +4,7 @@
 #include "activations.hpp"
 #include "blas.hpp"
 #include "composites.hpp"
+#include "custom_op.hpp"
 #include "derivatives.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"

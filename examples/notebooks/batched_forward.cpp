@@ -17,7 +17,7 @@ struct Cell {
   Var Wxh, Whh, bh;
 
   Var initial_state(std::size_t batch) const { return ag::zeros<double>({batch, bh.size()}); }
-  Var project(const Var& x) const { return matmul(x, Wxh) + bh; }
+  Var project(const Var& x) const { return ag::affine(x, Wxh, bh); }
   Var step(const Var& projected, const Var& h) const { return sigmoid(projected + matmul(h, Whh)); }
 };
 
@@ -41,7 +41,7 @@ struct Network {
     visit("Wxh", cell.Wxh), visit("Whh", cell.Whh), visit("Why", Why), visit("bh", cell.bh), visit("by", by);
   }
 
-  Var operator()(const Var& x) const { return sigmoid(matmul(nn::unroll(cell, x).output, Why) + by); }
+  Var operator()(const Var& x) const { return sigmoid(ag::affine(nn::unroll(cell, x).output, Why, by)); }
 };
 
 // (batch, time, features), as the notebook has it, to (time, batch, features), as unroll wants it; and back.

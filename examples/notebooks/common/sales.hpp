@@ -56,7 +56,7 @@ struct SalesCell {
   autograd::Var<double> initial_state(std::size_t batch) const {
     return autograd::zeros<double>({batch, bh.size()});
   }
-  autograd::Var<double> project(const autograd::Var<double>& x) const { return matmul(x, Wxh) + bh; }
+  autograd::Var<double> project(const autograd::Var<double>& x) const { return affine(x, Wxh, bh); }
   autograd::Var<double> step(const autograd::Var<double>& projected, const autograd::Var<double>& h) const {
     return autograd::map([](auto xW, auto hW) { return tanh(xW + hW); }, projected, matmul(h, Whh));
   }
@@ -85,7 +85,7 @@ struct SalesNetwork {
   }
 
   autograd::Var<double> operator()(const autograd::Var<double>& x) const {
-    return matmul(nn::unroll(cell, x).state, Why) + by;
+    return affine(nn::unroll(cell, x).state, Why, by);
   }
 };
 

@@ -1,0 +1,124 @@
+// Ops of a user's own, written as a user writes them: with public headers only.
+#include <doctest/doctest.h>
+
+#include <autograd/autograd.hpp>
+#include <string>
+#include <xtensor/xmath.hpp>
+
+#include "random_arrays.hpp"
+
+namespace ag = autograd;
+
+namespace {
+
+// a b^3 by xtensor, where a may broadcast along the rows of b.
+template <class T>
+ag::Var<T> scaled_cube(const ag::Var<T>& a, const ag::Var<T>& b) {
+  return ag::custom_op("scaled_cube", {a, b}, a.value() * b.value() * b.value() * b.value(),
+                       [](const auto& g, const auto& in, const auto&) {
+                         return std::vector{g * in[1] * square(in[1]), 3 * g * in[0] * square(in[1])};
+                       });
+}
+
+// e^x, with a rule that uses the output.
+ag::Var<double> my_exp(const ag::Var<double>& x, double wrong = 1) {
+  return ag::custom_op("my_exp", {x}, xt::exp(x.value()), [wrong](const auto& g, const auto&, const auto& y) {
+    return std::vector{wrong * g * y};
+  });
+}
+
+std::string message_of(const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const ag::Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+}  // namespace
+
+TEST_CASE("an op of one's own passes gradcheck to second order, also where an input broadcasts") {
+  for (const ag::Shape& shape : {ag::Shape{4}, ag::Shape{3, 4}, ag::Shape{3, 1}, ag::Shape{}}) {
+    CAPTURE(shape);
+    const auto report = ag::gradcheck(
+        [](const ag::Var<double>& a, const ag::Var<double>& b) { return my_exp(scaled_cube(a, b)) * b; },
+        {test::random_array(shape, 1), test::random_array({3, 4}, 2)}, {.order = 2});
+    CHECK_MESSAGE(report, report);
+  }
+}
+
+TEST_CASE("it has derivatives of any order") {
+  const auto x = ag::variable(0.3);
+  ag::Tape tape;
+  ag::Var<double> y = my_exp(2 * x);
+  for (int order = 0; order < 4; ++order) y = ag::grad(y, x, {.create_graph = true});
+  CHECK(y.item() == doctest::Approx(16 * std::exp(0.6)).epsilon(1e-14));
+}
+
+TEST_CASE("it works in float, is one node, and is a plain value without a tape") {
+  const auto a = ag::variable(xt::xtensor<float, 1>{1, 2}), b = ag::variable(xt::xtensor<float, 1>{2, 3});
+  CHECK_FALSE(scaled_cube(a, b).differentiable());
+  CHECK(test::numbers(scaled_cube(a, b)) == std::vector<double>{8, 54});
+  ag::Tape tape;
+  const auto y = scaled_cube(a, b);
+  CHECK(tape.size() == 1);
+  const auto g = tape.backward(ag::sum(y));
+  CHECK(test::numbers(g.array(a)) == std::vector<double>{8, 27});
+  CHECK(test::numbers(g.array(b)) == std::vector<double>{12, 54});
+}
+
+TEST_CASE("an empty Var stands for no gradient") {
+  const auto x = ag::variable(2.0), label = ag::variable(5.0);
+  ag::Tape tape;
+  const auto y =
+      ag::custom_op("identity", {x, label}, x.array(), [](const auto& g, const auto&, const auto&) {
+        return std::vector{g, ag::Var<double>()};
+      });
+  const auto g = ag::grad(y, std::vector{x, label}, {.allow_unused = true});
+  CHECK(g[0].item() == 1);
+  CHECK(g[1].item() == 0);
+}
+
+TEST_CASE("gradcheck finds a wrong rule") {
+  CHECK_FALSE(
+      ag::gradcheck([](const ag::Var<double>& x) { return my_exp(x, 1.01); }, {test::random_array({3}, 1)}));
+}
+
+TEST_CASE("what a tape keeps of it is given back, also without a sweep") {
+  const ag::Var<double> x = test::random_variable({100}, 1);
+  const std::size_t before = ag::memory_stats().live_bytes;
+  for (const bool sweep : {false, true}) {
+    ag::Tape tape;
+    const auto y = ag::sum(my_exp(x));
+    if (sweep) tape.backward(y);
+  }
+  CHECK(ag::memory_stats().live_bytes == before);
+}
+
+TEST_CASE("a rule that does not fit is refused by the op's name") {
+  const ag::Var<double> x = test::random_variable({3}, 1);
+  const auto with_rule = [&](ag::Rule<double> rule) {
+    return message_of([&] {
+      ag::Tape tape;
+      tape.backward(ag::sum(ag::custom_op("mine", {x}, x.array(), rule)));
+    });
+  };
+  CHECK(with_rule([](const auto& g, const auto&, const auto&) {
+          return std::vector{g, g};
+        }) ==
+        "mine: the rule gave 2 gradients for 1 inputs; give one for each, an empty Var where there is none");
+  CHECK(with_rule([](const auto& g, const auto&, const auto&) { return std::vector{g.slice(0, 2)}; }) ==
+        "mine: the rule gave input 0 of shape (3,) a gradient of shape (2,); give it the input's shape, or "
+        "one that the "
+        "input broadcasts to");
+  CHECK(with_rule(nullptr) ==
+        "mine: the rule is empty; give a function of the gradient, the inputs and the output");
+  CHECK(message_of([&] {
+          ag::custom_op("mine", {x}, {}, [](auto& g, auto&, auto&) { return std::vector{g}; });
+        }) == "mine: the value is an empty array; compute it from the inputs");
+  CHECK(message_of([&] {
+          ag::custom_op("mine", {ag::Var<double>()}, x.array(),
+                        [](auto& g, auto&, auto&) { return std::vector{g}; });
+        }) == "mine: an operand is an empty Var; assign it a value first");
+}
