@@ -23,9 +23,10 @@ using Rule = std::function<std::vector<Var<T>>(const Var<T>& gradient, const std
 ///
 ///     // y = x^3, computed by a routine of one's own;  dL/dx = 3 x^2 dL/dy
 ///     ag::Var<double> cube(const ag::Var<double>& x) {
-///       return ag::custom_op("cube", {x}, my_cube(x.value()),
-///                            [](const auto& g, const auto& in, const auto&) { return std::vector{3 *
-///                            square(in[0]) * g}; });
+///       const auto rule = [](const auto& g, const auto& in, const auto&) {
+///         return std::vector{3 * square(in[0]) * g};
+///       };
+///       return ag::custom_op("cube", {x}, my_cube(x.value()), rule);
 ///     }
 ///
 /// The rule may be called after this returns, for as long as the tape lives: capture by value. Throws Error

@@ -40,9 +40,12 @@ Var<T> jacobian(const Var<T>& output, const Var<T>& input, GradOptions options =
 template <class T>
 Var<T> hessian(const Var<T>& output, const Var<T>& input, GradOptions options = {});
 
-/// Hessian-vector products of a scalar: for each input i, sum_j d^2 output / d inputs[i] d inputs[j] .
-/// vectors[j]; two reverse sweeps, however many entries there are (Pearlmutter 1994). Inputs of which the
-/// gradient does not depend have zeros.
+/// Hessian-vector products of a scalar: for each input i
+///
+///     sum_j d^2 output / (d inputs[i] d inputs[j]) . vectors[j]
+///
+/// by two reverse sweeps, however many entries there are (Pearlmutter 1994). Inputs on which the gradient
+/// does not depend have zeros. Throws Error if a vector has not its input's shape, and as grad does.
 template <class T>
 std::vector<Var<T>> hvp(const Var<T>& output, const std::vector<Var<T>>& inputs,
                         const std::vector<Var<T>>& vectors, GradOptions options = {});

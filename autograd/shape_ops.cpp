@@ -1,6 +1,5 @@
 #include "shape_ops.hpp"
 
-#include "blas.hpp"
 #include "recorded_sweep.hpp"
 #include "strided.hpp"
 

@@ -42,8 +42,7 @@ notebooks::Formulas notebook_gradients(const SalesNetwork& network, const Window
   }
   const std::string why =
       "its h are states 4, 5 and 6, run on from h_3 with the days in reverse, Whh takes a step's own state "
-      "for the one "
-      "before, and the output's gradient is added at every step";
+      "for the one before, and the output's gradient is added at every step";
   // The notebook's sums start as the very arrays that += then adds to them, which doubles them at each of two
   // steps.
   const std::string twice =

@@ -41,9 +41,8 @@ inline std::vector<double> every(std::size_t n, const std::vector<double>& x) {
 /// finish(), everything else from the call that is named for it.
 class Page {
  public:
-  /// Reads the command line, [--output DIR]; on --help, a mistake in it
-  /// or a folder that cannot be written to the program ends here. `name` is
-  /// the program's, of its pictures and of its part of data/numpy.json.
+  /// Reads the command line, [--output DIR]; on --help, a mistake in it or a folder that cannot be written to
+  /// the program ends here. `name` is the program's, of its picture and of its part of data/numpy.json.
   Page(int argc, char** argv, const std::string& name, const std::string& equations);
 
   /// What NumPy gave for this program's notebook; data/SOURCES.md tells how.
@@ -65,9 +64,8 @@ class Page {
                      const std::vector<double>& here, std::size_t epochs = 0);
 
   /// The gradient of loss() for the parameters of a network: the tape's against finite differences, and the
-  /// notebook's formulas against the tape's. Reports of each formula its largest relative error,
-  /// see Judgement. All of
-  /// it is reported under `key`; formulas are held against NumPy's where numpy() has that key.
+  /// notebook's formulas against the tape's. Reports of each formula its Judgement, all under
+  /// `key`; formulas are held against NumPy's where numpy() has that key.
   template <class Loss, nn::Module Network>
   void gradients(const Loss& loss, const Network& network, const Formulas& formulas,
                  const std::string& key = "gradients") {
