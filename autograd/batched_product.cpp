@@ -1,5 +1,6 @@
 #include "batched_product.hpp"
 
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd::detail {
@@ -56,10 +57,9 @@ template <class T>
 struct BatchedProductNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "matmul";
   Saved<T> a, b;
   Place out;
-  std::size_t size;
+  Shape shape;
   BatchedProduct product;
 
   // The rule, for elements and for Vars: adds the product of two factors to the gradient of an operand.
@@ -76,7 +76,7 @@ struct BatchedProductNode : Node {
   }
 
   void backward(Sweep& sweep) {
-    const T* g = sweep.gradient<T>(out, size);
+    const T* g = sweep.gradient<T>(out, shape.size());
     if (!g) return;
     gradients<const T*>(
         g, a.data, b.data,
@@ -89,15 +89,24 @@ struct BatchedProductNode : Node {
   }
 
   void record(Recorded& sweep) {
-    const Var<T> g = sweep.gradient(out, {size});
+    const Var<T> g = sweep.gradient(out, {shape.size()});
     if (!g.defined()) return;
     gradients(
         g, a.var(), b.var(),
         [&](const Saved<T>& operand, const BatchedProduct& rule, const Var<T>& left, const Var<T>& right) {
-          sweep.add(operand.place, operand.shape, record_batched(kName, rule, left, right, operand.shape));
+          sweep.add(operand.place, operand.shape, record_batched("matmul", rule, left, right, operand.shape));
         });
   }
 
+  void describe(Description& d) const {
+    d.op = "matmul";
+    d.operand(a);
+    d.operand(b);
+    d.result(out, shape);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+    return {record_batched("matmul", product, x[0], x[1], shape)};
+  }
   void release() {
     a.release();
     b.release();
@@ -121,7 +130,7 @@ Var<T> record_batched(const char* op, const BatchedProduct& product, const Var<T
     node.a = Saved<T>(a.array(), a_place);
     node.b = Saved<T>(b.array(), b_place);
     node.out = out.place();
-    node.size = out.size();
+    node.shape = shape;
     node.product = product;
   }
   return out;

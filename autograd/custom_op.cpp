@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "shape_ops.hpp"
 
@@ -13,11 +14,11 @@ template <class T>
 struct CustomNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "custom_op";
-
   struct Op {
     std::string name;
+    Forward<T> forward;
     Rule<T> rule;
+    std::source_location where;
     std::vector<Saved<T>> inputs;
     Saved<T> output;
 
@@ -73,6 +74,14 @@ struct CustomNode : Node {
       if (result[i].defined()) sweep.add(op->inputs[i].place, op->inputs[i].shape, result[i]);
   }
 
+  void describe(Description& d) const {
+    d.op = op->name;
+    d.detail = detail::file_and_line(op->where);
+    for (const Saved<T>& input : op->inputs) d.operand(input);
+    d.result(op->output.place, op->output.shape);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const;
+
   void release() {
     if (!op) return;
     for (Saved<T>& input : op->inputs) input.release();
@@ -91,9 +100,11 @@ struct CustomNode : Node {
 using namespace detail;
 
 template <class T>
-Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs, std::type_identity_t<Array<T>> value,
-                 std::type_identity_t<Rule<T>> rule) {
-  if (!value.defined()) fail(name, ": the value is an empty array; compute it from the inputs");
+Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs,
+                 std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
+                 std::source_location where) {
+  if (!forward)
+    fail(name, ": the forward function is empty; give one that computes the value from the inputs");
   if (!rule) fail(name, ": the rule is empty; give a function of the gradient, the inputs and the output");
   std::vector<Place> places;
   bool differentiable = false;
@@ -101,13 +112,21 @@ Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs, std::type_
     places.push_back(input.use(name.c_str()));
     differentiable |= places.back().differentiable();
   }
+  Array<T> value;
+  {
+    const NoRecording off;
+    value = forward(inputs);
+  }
+  if (!value.defined()) fail(name, ": the value is an empty array; compute it from the inputs");
   TapeStorage* tape = differentiable ? recording() : nullptr;
   Var<T> out = new_output<T>(value.shape(), tape);
   std::copy_n(value.data(), value.size(), const_cast<T*>(out.array().data()));
   if (tape) {
     auto op = std::make_unique<typename CustomNode<T>::Op>();
     op->name = std::move(name);
+    op->forward = std::move(forward);
     op->rule = std::move(rule);
+    op->where = where;
     for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i].array(), places[i]);
     op->output = Saved<T>(out.array(), out.place());
     tape->emplace<CustomNode<T>>().op = op.release();
@@ -115,7 +134,14 @@ Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs, std::type_
   return out;
 }
 
-template Var<float> custom_op(std::string, const std::vector<Var<float>>&, Array<float>, Rule<float>);
-template Var<double> custom_op(std::string, const std::vector<Var<double>>&, Array<double>, Rule<double>);
+template <class T>
+std::vector<Var<T>> CustomNode<T>::again(std::span<const Var<T>> x) const {
+  return {custom_op(op->name, std::vector<Var<T>>(x.begin(), x.end()), op->forward, op->rule, op->where)};
+}
+
+template Var<float> custom_op(std::string, const std::vector<Var<float>>&, Forward<float>, Rule<float>,
+                              std::source_location);
+template Var<double> custom_op(std::string, const std::vector<Var<double>>&, Forward<double>, Rule<double>,
+                               std::source_location);
 
 }  // namespace autograd

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <source_location>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -10,6 +11,10 @@
 #include "var.hpp"
 
 namespace autograd {
+
+/// The value of an op, given its inputs.
+template <class T>
+using Forward = std::function<Array<T>(const std::vector<Var<T>>& inputs)>;
 
 /// The rule of an op: what arrives at each input, given what has arrived at the output (of its shape). It is
 /// written with ops on Vars, so that it serves the gradient and, recorded, derivatives of any order. An empty
@@ -19,26 +24,29 @@ template <class T>
 using Rule = std::function<std::vector<Var<T>>(const Var<T>& gradient, const std::vector<Var<T>>& inputs,
                                                const Var<T>& output)>;
 
-/// A value as the result of an op on these inputs, with a rule for its gradient; one node of the tape.
+/// An op of one's own on these inputs: how its value is computed, and the rule of its gradient; one node of
+/// the tape.
 ///
 ///     // y = x^3, computed by a routine of one's own;  dL/dx = 3 x^2 dL/dy
 ///     ag::Var<double> cube(const ag::Var<double>& x) {
-///       const auto rule = [](const auto& g, const auto& in, const auto&) {
-///         return std::vector{3 * square(in[0]) * g};
-///       };
-///       return ag::custom_op("cube", {x}, my_cube(x.value()), rule);
+///       return ag::custom_op("cube", {x}, [](const auto& in) { return my_cube(in[0].value()); },
+///                            [](const auto& g, const auto& in, const auto&) {
+///                              return std::vector{3 * square(in[0]) * g};
+///                            });
 ///     }
 ///
-/// The rule may be called after this returns, for as long as the tape lives: capture by value. Throws Error
-/// if an input or the value is empty, and in the sweep if the rule gives another number of gradients or one
-/// of a wrong shape.
+/// Both functions may be called after this returns, for as long as the tape lives (the forward one by
+/// gradcheck, which checks every op by itself): capture by value. Throws Error if an input or the value is
+/// empty, and in the sweep if the rule gives another number of gradients or one of a wrong shape.
 template <class T>
-Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs, std::type_identity_t<Array<T>> value,
-                 std::type_identity_t<Rule<T>> rule);
+Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs,
+                 std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
+                 std::source_location where = std::source_location::current());
 template <class T>
-Var<T> custom_op(std::string name, std::initializer_list<Var<T>> inputs, std::type_identity_t<Array<T>> value,
-                 std::type_identity_t<Rule<T>> rule) {
-  return custom_op(std::move(name), std::vector<Var<T>>(inputs), std::move(value), std::move(rule));
+Var<T> custom_op(std::string name, std::initializer_list<Var<T>> inputs,
+                 std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
+                 std::source_location where = std::source_location::current()) {
+  return custom_op(std::move(name), std::vector<Var<T>>(inputs), std::move(forward), std::move(rule), where);
 }
 
 }  // namespace autograd

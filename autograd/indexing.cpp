@@ -1,5 +1,6 @@
 #include "indexing.hpp"
 
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd {
@@ -25,7 +26,7 @@ template <class T, bool kScatter>
 struct IndexNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = kScatter ? "scatter" : "pick";
+  const char* op;
   Place in, out;
   Shape in_shape, out_shape;
   Block* flat;
@@ -44,12 +45,22 @@ struct IndexNode : Node {
     sweep.add(in, in_shape,
               kScatter ? pick_runs("pick", g, in_shape, runs()) : record_scatter(g, in_shape, runs()));
   }
+  void describe(Description& d) const {
+    d.op = op;
+    d.operand(in, in_shape);
+    d.result(out, out_shape);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+    return {kScatter ? record_scatter(x[0], out_shape, runs()) : pick_runs(op, x[0], out_shape, runs())};
+  }
   void release() { detail::release(std::exchange(flat, nullptr)); }
 };
 
 template <class T, bool kScatter>
-void record_node(TapeStorage* tape, Place in, const Var<T>& x, const Var<T>& out, const Runs& runs) {
+void record_node(TapeStorage* tape, const char* op, Place in, const Var<T>& x, const Var<T>& out,
+                 const Runs& runs) {
   auto& node = tape->emplace<IndexNode<T, kScatter>>();
+  node.op = op;
   node.in = in;
   node.out = out.place();
   node.in_shape = x.shape();
@@ -68,7 +79,7 @@ Var<T> record_scatter(const Var<T>& x, const Shape& shape, const Runs& runs) {
   T* to = const_cast<T*>(out.array().data());
   std::fill_n(to, out.size(), T(0));
   add_to_runs(runs, x.array().data(), to);
-  if (tape) record_node<T, true>(tape, in, x, out, runs);
+  if (tape) record_node<T, true>(tape, "scatter", in, x, out, runs);
   return out;
 }
 
@@ -92,7 +103,7 @@ Var<T> pick_runs(const char* op, const Var<T>& x, const Shape& shape, const Runs
   T* to = const_cast<T*>(out.array().data());
   for (std::size_t i = 0; i < runs.count; ++i)
     std::copy_n(x.array().data() + runs.begin()[i], runs.width, to + i * runs.width);
-  if (tape) record_node<T, false>(tape, in, x, out, runs);
+  if (tape) record_node<T, false>(tape, op, in, x, out, runs);
   return out;
 }
 

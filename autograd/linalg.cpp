@@ -1,6 +1,7 @@
 #include "linalg.hpp"
 
 #include "batched_product.hpp"
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd {
@@ -26,9 +27,10 @@ template <class T>
 struct ProductNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "matmul";
+  const char* op;
   Saved<T> a, b;
   Place bias, addend, out;
+  bool has_bias, has_addend;
   std::size_t rows, in, width;
   Transpose ta, tb;
   std::uint32_t deferred;  // how the gradient of B is gathered, or 0
@@ -77,6 +79,8 @@ struct ProductNode : Node {
       sweep.add(addend, {rows, width}, g);
   }
 
+  void describe(Description& d) const;
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const;
   void release() {
     a.release();
     b.release();
@@ -124,6 +128,9 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
          tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
   if (tape) {
     auto& node = tape->emplace<ProductNode<T>>();
+    node.op = op;
+    node.has_bias = bias;
+    node.has_addend = addend;
     node.a = Saved<T>(a.array(), a_place);
     node.b = Saved<T>(b.array(), b_place);
     node.bias = bias_place;
@@ -140,6 +147,23 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
       node.deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
   }
   return std::move(out).mark_fresh();
+}
+
+template <class T>
+void ProductNode<T>::describe(Description& d) const {
+  d.op = op;
+  d.operand(a);
+  d.operand(b);
+  if (has_bias) d.operand(bias, {width});
+  if (has_addend) d.operand(addend, {rows, width});
+  d.result(out, {rows, width});
+}
+
+template <class T>
+std::vector<Var<T>> ProductNode<T>::again(std::span<const Var<T>> x) const {
+  Var<T> added = has_addend ? x[2 + has_bias] : Var<T>();
+  return {record_product<T>(op, {rows, in, width}, {rows, width}, x[0], ta, x[1], tb,
+                            has_bias ? &x[2] : nullptr, has_addend ? &added : nullptr)};
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "columns.hpp"
+#include "description.hpp"
 #include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
 
@@ -15,6 +16,17 @@ Shape broadcast_shapes(const char* op, std::span<const Shape> shapes);
 
 // The shape of an operand again, up to leading axes of extent 1.
 Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
+
+// Fills in operands. `owner` keeps an operand that had to be broadcast to full size first.
+template <class T>
+void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
+template <class T>
+void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
+                 std::size_t count, const Shape& shape, const char* op);
+
+// A body on operands, recorded as one node.
+template <class T, class F, std::size_t kInputs>
+auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shape);
 
 template <class T, class F, std::size_t kInputs>
 struct MapNode : Node {
@@ -150,6 +162,51 @@ struct MapNode : Node {
     return in[i].layout == Layout::columns ? columns(x, in[i].first, cols).var() : x;
   }
 
+  // Blocks of columns of one matrix are one operand to others: which one each of ours is part of.
+  std::array<std::size_t, kInputs> matrices(std::size_t& count) const {
+    std::array<std::size_t, kInputs> matrix{};
+    count = 0;
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      matrix[i] = count;
+      for (std::size_t k = 0; k < i; ++k)
+        if (in[i].layout == Layout::columns && in[k].layout == Layout::columns &&
+            in[i].width == in[k].width && in[i].data - in[i].first == in[k].data - in[k].first &&
+            in[i].place == in[k].place)
+          matrix[i] = matrix[k];
+      count += matrix[i] == count;
+    }
+    return matrix;
+  }
+
+  void describe(Description& description) const {
+    description.op = kName;
+    if constexpr (!Primitive<F>) description.detail = place_of_body<F>();
+    std::size_t count;
+    const auto matrix = matrices(count);
+    description.operands.resize(count);
+    for (std::size_t i = 0; i < kInputs; ++i)
+      description.operands[matrix[i]] = {in[i].place, operand_shape(in[i].layout, in[i].width, shape),
+                                         in[i].place.differentiable() ? nullptr : in[i].data - in[i].first};
+    for (const Place& place : out) description.result(place, shape);
+    if (stash) description.stash_bytes = stash->capacity;
+  }
+
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+    std::size_t count;
+    const auto matrix = matrices(count);
+    Operand<T> operands[kInputs];
+    Var<T> owners[kInputs];
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      Operand<T>* next = operands + i;
+      if (in[i].layout == Layout::columns)
+        add_columns(next, x[matrix[i]], in[i].first, shape.back(), 1, shape, kName);
+      else
+        add_operand(next, x[matrix[i]], shape, owners[i], kName);
+    }
+    auto results = record_operands<T>(body, operands, shape);
+    return {results.begin(), results.end()};
+  }
+
   void release() {
     for (Operand<T>& operand : in) detail::release(std::exchange(operand.held, nullptr));
     detail::release(std::exchange(stash, nullptr));
@@ -202,13 +259,6 @@ inline Shape map_shape(const Chunks<T, K>& x) {
   return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
 }
 
-// Fills in operands. `owner` keeps an operand that had to be broadcast to full size first.
-template <class T>
-void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
-template <class T>
-void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
-                 std::size_t count, const Shape& shape, const char* op);
-
 extern template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
 extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&,
                                  const char*);
@@ -234,10 +284,49 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
 extern template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 extern template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 
+template <class T, class F, std::size_t kInputs>
+auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shape) {
+  using Kernel = MapKernel<T, F, kInputs>;
+  std::size_t rows = 0, cols = 0;
+  const bool overlapping = lay_out(in, kInputs, shape, rows, cols);
+  bool differentiable = false;
+  for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
+  TapeStorage* tape = differentiable ? recording() : nullptr;
+
+  return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+    std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
+    T* const data[] = {const_cast<T*>(out[kO].array().data())...};
+    if (!tape) {
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      return out;
+    }
+    const std::size_t results = Kernel::stash_results(body);
+    auto& node = tape->emplace<MapNode<T, F, kInputs>>();
+    new (&node.body) F(body);
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      node.in[i] = in[i];
+      node.in[i].held = hold(in[i].block, in[i].place);
+    }
+    ((node.out[kO] = out[kO].place()), ...);
+    node.shape = shape;
+    node.rows = rows;
+    node.cols = cols;
+    node.overlapping = overlapping;
+    node.stash = nullptr;
+    if (results) {
+      node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
+      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
+    } else {
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+    }
+    return out;
+  }
+  (std::make_index_sequence<Kernel::kOutputs>{});
+}
+
 template <class T, class F, class... X>
 auto record_map(const char* op, const F& body, const X&... x) {
   constexpr std::size_t kInputs = (MapArgument<X>::kOperands + ...);
-  using Kernel = MapKernel<T, F, kInputs>;
   const Shape shapes[] = {map_shape(x)...};
   Shape shape = shapes[0];
   for (const Shape& other : shapes)
@@ -250,45 +339,11 @@ auto record_map(const char* op, const F& body, const X&... x) {
   Var<T> owners[sizeof...(X)];
   std::size_t k = 0;
   (add_operand(next, x, shape, owners[k++], op), ...);
-  std::size_t rows = 0, cols = 0;
-  const bool overlapping = lay_out(in, kInputs, shape, rows, cols);
-  bool differentiable = false;
-  for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
-  TapeStorage* tape = differentiable ? recording() : nullptr;
-
-  return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
-    std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
-    T* const data[] = {const_cast<T*>(out[kO].array().data())...};
-    if (!tape) {
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
-    } else {
-      const std::size_t results = Kernel::stash_results(body);
-      auto& node = tape->emplace<MapNode<T, F, kInputs>>();
-      new (&node.body) F(body);
-      for (std::size_t i = 0; i < kInputs; ++i) {
-        node.in[i] = in[i];
-        node.in[i].held = hold(in[i].block, in[i].place);
-      }
-      ((node.out[kO] = out[kO].place()), ...);
-      node.shape = shape;
-      node.rows = rows;
-      node.cols = cols;
-      node.overlapping = overlapping;
-      node.stash = nullptr;
-      if (results) {
-        node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
-        Kernel::template forward<Stash::store>(body, in, data, rows, cols,
-                                               static_cast<T*>(node.stash->data()));
-      } else {
-        Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
-      }
-    }
-    if constexpr (sizeof...(kO) == 1)
-      return std::move(out[0]);
-    else
-      return std::make_tuple(std::move(out[kO])...);
-  }
-  (std::make_index_sequence<Kernel::kOutputs>{});
+  auto out = record_operands<T>(body, in, shape);
+  if constexpr (out.size() == 1)
+    return std::move(out[0]);
+  else
+    return std::apply([](auto&... each) { return std::make_tuple(std::move(each)...); }, out);
 }
 
 }  // namespace detail

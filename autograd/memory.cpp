@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <mutex>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -105,10 +106,12 @@ Block* allocate_block(std::size_t bytes) {
   block->published = false;
   block->variable_id = 0;
   block->version = 0;
+  block->name = nullptr;
   return block;
 }
 
 void free_block(Block* block) {
+  if (block->variable_id) delete std::exchange(block->name, nullptr);
   if (pool_is_gone) return heap_free(block);
   Block*& head = pool.free_list[block->size_class];
   pool.stats.live_bytes -= block->capacity;  // wraps for a block of another thread; so does that thread's
@@ -123,6 +126,28 @@ void make_variable(Block* block, std::size_t elements) {
   block->variable_id = ++last;
   block->variable_size = elements;
   publish(block);
+}
+
+namespace {
+std::mutex names;  // threads share variables
+}
+
+void set_name(Block* variable, std::string name) {
+  const std::scoped_lock lock(names);
+  delete std::exchange(variable->name, new std::string(std::move(name)));
+}
+
+void learn_name(Block* variable, const std::string& path) {
+  const std::scoped_lock lock(names);
+  const std::string* known = variable->name;
+  if (known && (*known == path || known->ends_with('.' + path))) return;
+  delete std::exchange(variable->name, new std::string(path));
+}
+
+std::string name_of(const Block* block) {
+  if (!block || !block->variable_id) return {};
+  const std::scoped_lock lock(names);
+  return block->name ? *block->name : std::string();
 }
 
 }  // namespace detail

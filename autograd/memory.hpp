@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace autograd {
@@ -35,6 +36,7 @@ struct alignas(64) Block {
   std::size_t variable_size;  // elements of the variable
   std::size_t capacity;       // bytes
   Block* next;                // in the pool
+  const std::string* name;    // of the variable, or null
 
   void* data() { return reinterpret_cast<char*>(this) + sizeof(Block); }
 };
@@ -42,6 +44,10 @@ struct alignas(64) Block {
 Block* allocate_block(std::size_t bytes);                // one reference, unpublished
 void free_block(Block* block);                           // no reference left
 void make_variable(Block* block, std::size_t elements);  // gives the block an identity
+void set_name(Block* variable, std::string name);
+void learn_name(Block* variable,
+                const std::string& path);  // unless it has a longer path that ends with this one
+std::string name_of(const Block* block);   // empty if it has none
 
 inline void publish(Block* block) {
   if (block && !block->published) block->published = true;  // no write to what threads share

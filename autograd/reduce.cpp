@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "shape_ops.hpp"
 #include "transcendental.hpp"
@@ -110,7 +111,6 @@ template <class T>
 struct CumsumNode : detail::Node {
   using value_type = T;
   using Recorded = detail::RecordedSweep<T>;
-  static constexpr const char* kName = "cumsum";
   detail::Place in, out;
   Shape shape;
   std::size_t outer, extent, inner;
@@ -118,6 +118,12 @@ struct CumsumNode : detail::Node {
 
   void backward(detail::Sweep& sweep);
   void record(Recorded& sweep);
+  void describe(detail::Description& d) const {
+    d.op = "cumsum";
+    d.operand(in, shape);
+    d.result(out, shape);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const;
   void release() {}
 };
 
@@ -181,6 +187,11 @@ void CumsumNode<T>::backward(detail::Sweep& sweep) {
   if (!g) return;
   const detail::Sink<T> to = sweep.sink<T>(in, shape.size());
   cumulate(*this, !reverse, g, to.data, to.accumulate);
+}
+
+template <class T>
+std::vector<Var<T>> CumsumNode<T>::again(std::span<const Var<T>> x) const {
+  return {record_cumsum(x[0].reshape({outer, extent, inner}), 1, reverse)};
 }
 
 template <class T>

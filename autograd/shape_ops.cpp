@@ -1,5 +1,6 @@
 #include "shape_ops.hpp"
 
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "strided.hpp"
 
@@ -111,7 +112,6 @@ template <class T>
 struct BroadcastNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "broadcast_to";
   Place in, out;
   Shape small, large;
 
@@ -123,6 +123,12 @@ struct BroadcastNode : Node {
   void record(Recorded& sweep) {
     if (const Var<T> g = sweep.gradient(out, large); g.defined()) sweep.add(in, small, g);
   }
+  void describe(Description& d) const {
+    d.op = "broadcast_to";
+    d.operand(in, small);
+    d.result(out, large);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const { return {broadcast_to(x[0], large)}; }
   void release() {}
 };
 
@@ -130,7 +136,6 @@ template <class T>
 struct SumToNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "sum_to";
   Place in, out;
   Shape small, large;
 
@@ -143,6 +148,12 @@ struct SumToNode : Node {
     if (const Var<T> g = sweep.gradient(out, small); g.defined())
       sweep.add(in, large, broadcast_to(g, large));
   }
+  void describe(Description& d) const {
+    d.op = "sum";
+    d.operand(in, large);
+    d.result(out, small);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const { return {sum_to(x[0], small)}; }
   void release() {}
 };
 
@@ -151,28 +162,28 @@ template <class T>
 struct ConcatNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "concat";
   struct Part {
     Place place;
     std::size_t width;
   };
+  const char* op;
   Place out;
   std::size_t count, rows, width;  // of the whole
-  Part* parts() { return reinterpret_cast<Part*>(this + 1); }
+  const Part* parts;
 
   void backward(Sweep& sweep) {
     if (rows == 1) {
       Place from = out;
-      for (std::size_t i = 0; i < count; from.offset += parts()[i++].width)
-        sweep.pass<T>(from, parts()[i].place, parts()[i].width);
+      for (std::size_t i = 0; i < count; from.offset += parts[i++].width)
+        sweep.pass<T>(from, parts[i].place, parts[i].width);
       return;
     }
     const T* g = sweep.gradient<T>(out, rows * width);
     if (!g) return;
-    for (std::size_t i = 0; i < count; g += parts()[i++].width) {
-      const std::size_t own = parts()[i].width;
-      if (!parts()[i].place.differentiable()) continue;
-      const Sink<T> to = sweep.sink<T>(parts()[i].place, rows * own);
+    for (std::size_t i = 0; i < count; g += parts[i++].width) {
+      const std::size_t own = parts[i].width;
+      if (!parts[i].place.differentiable()) continue;
+      const Sink<T> to = sweep.sink<T>(parts[i].place, rows * own);
       for (std::size_t r = 0; r < rows; ++r)
         for (std::size_t c = 0; c < own; ++c) {
           T& at = to.data[r * own + c];
@@ -186,15 +197,21 @@ struct ConcatNode : Node {
     };
     if (rows == 1) {
       Place from = out;
-      for (std::size_t i = 0; i < count; from.offset += parts()[i++].width)
-        if (parts()[i].place.differentiable()) add(parts()[i], sweep.gradient(from, {parts()[i].width}));
+      for (std::size_t i = 0; i < count; from.offset += parts[i++].width)
+        if (parts[i].place.differentiable()) add(parts[i], sweep.gradient(from, {parts[i].width}));
       return;
     }
     const Var<T> g = sweep.gradient(out, {rows, width});
     if (!g.defined()) return;
-    for (std::size_t i = 0, first = 0; i < count; first += parts()[i++].width)
-      add(parts()[i], columns(g, first, parts()[i].width).var());
+    for (std::size_t i = 0, first = 0; i < count; first += parts[i++].width)
+      add(parts[i], columns(g, first, parts[i].width).var());
   }
+  void describe(Description& d) const {
+    d.op = op;
+    for (std::size_t i = 0; i < count; ++i) d.operand(parts[i].place, {rows, parts[i].width});
+    d.result(out, {rows, width});
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const;
   void release() {}
 };
 
@@ -202,15 +219,19 @@ template <class T>
 void record_concat(TapeStorage* tape, const char* op, std::span<const Var<T>> parts, std::size_t rows,
                    Place out) {
   using Part = typename ConcatNode<T>::Part;
-  auto& node = tape->emplace<ConcatNode<T>>(parts.size() * sizeof(Part));
+  Part* const memory = static_cast<Part*>(tape->allocate(parts.size() * sizeof(Part)));
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    new (memory + i) Part{parts[i].use(op), parts[i].size() / rows};
+    width += memory[i].width;
+  }
+  auto& node = tape->emplace<ConcatNode<T>>();
+  node.op = op;
   node.out = out;
   node.count = parts.size();
   node.rows = rows;
-  node.width = 0;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    new (node.parts() + i) Part{parts[i].use(op), parts[i].size() / rows};
-    node.width += parts[i].size() / rows;
-  }
+  node.width = width;
+  node.parts = memory;
 }
 
 // Copies the parts, each of so many rows, beside each other into an output of `shape`.
@@ -229,6 +250,11 @@ Var<T> join(const char* op, std::span<const Var<T>> parts, std::size_t rows, con
     }
   if (tape) record_concat(tape, op, parts, rows, out.place());
   return out;
+}
+
+template <class T>
+std::vector<Var<T>> ConcatNode<T>::again(std::span<const Var<T>> x) const {
+  return {join(op, x, rows, {rows, width})};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "strided.hpp"
 
 #include "blas.hpp"
+#include "description.hpp"
 #include "recorded_sweep.hpp"
 
 namespace autograd::detail {
@@ -92,7 +93,6 @@ template <class T>
 struct GatherNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "gather_view";
   Place in, out;
   const char* op;
   StridedView view;
@@ -109,6 +109,12 @@ struct GatherNode : Node {
     if (const Var<T> g = sweep.gradient(out, view.shape); g.defined())
       sweep.add(in, source, scatter_view(op, g, view, source));
   }
+  void describe(Description& d) const {
+    d.op = op;
+    d.operand(in, source);
+    d.result(out, view.shape);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const { return {gather_view(op, x[0], view)}; }
   void release() {}
 };
 
@@ -116,7 +122,6 @@ template <class T>
 struct ScatterNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  static constexpr const char* kName = "scatter_view";
   Place in, out;
   const char* op;
   StridedView view;
@@ -131,6 +136,14 @@ struct ScatterNode : Node {
   void record(Recorded& sweep) {
     if (const Var<T> g = sweep.gradient(out, target); g.defined())
       sweep.add(in, view.shape, gather_view(op, g, view));
+  }
+  void describe(Description& d) const {
+    d.op = op;
+    d.operand(in, view.shape);
+    d.result(out, target);
+  }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+    return {scatter_view(op, x[0], view, target)};
   }
   void release() {}
 };

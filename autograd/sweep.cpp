@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "blas.hpp"
-#include "tape.hpp"
+#include "trace.hpp"
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -175,7 +175,7 @@ void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_pla
   Deferred& d = tape_.deferred[index - 1];
   const T* g = gradient<T>(g_place, rows * d.out);
   if (!g) return;
-  if (rows >= kFlushRows || !rows) return add_product(*this, d, a, g, rows);
+  if (rows >= kFlushRows || !rows || tape_.trace) return add_product(*this, d, a, g, rows);
   d.flush = flush_rows<T>;
   list_pending(index);
   const std::size_t a_bytes = rows * d.in * sizeof(T), g_bytes = rows * d.out * sizeof(T);
@@ -250,8 +250,37 @@ void clear_gradients(TapeStorage& tape) {
   for (Slot& slot : tape.slots) drop_gradient(slot);
 }
 
+namespace {
+
+// Forgets the deferred products and, if it ends by an exception, all gradients.
+class SweepEnd {
+ public:
+  explicit SweepEnd(TapeStorage& tape) : tape_(tape) {}
+  SweepEnd(const SweepEnd&) = delete;
+  ~SweepEnd() {
+    for (Deferred& d : tape_.deferred) {
+      release(std::exchange(d.a_block, nullptr));
+      release(std::exchange(d.g_block, nullptr));
+      d.packed = false;
+      d.rows = 0;
+      d.listed[0] = d.listed[1] = false;
+      for (const Place& place : {d.weight, d.bias})
+        if (place.differentiable()) tape_.slots[place.slot].pending = 0;
+    }
+    if (std::uncaught_exceptions() > exceptions_) clear_gradients(tape_);
+  }
+
+ private:
+  TapeStorage& tape_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+}  // namespace
+
 void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
   [[maybe_unused]] const FlushDenormals flush_denormals;
+  const SweepEnd end_of_sweep(tape);
+  if (tape.trace) tape.trace->end(tape);
   tape.consumed = consume;
   Sweep sweep(tape);
   for (const Seed& seed : seeds) {
@@ -264,7 +293,11 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
   }
   std::size_t end = tape.slots.size();
   for (Node* node = tape.last; node; node = node->previous) {
+    if (tape.trace) [[unlikely]]
+      tape.trace->before_rule();
     node->type->backward(*node, sweep);
+    if (tape.trace) [[unlikely]]
+      tape.trace->after_rule(tape, node);
     if (consume) node->type->release(*node);
     for (; end > node->first_slot; --end) {
       if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
@@ -272,16 +305,8 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
   }
   if (consume) tape.last = nullptr;
   // What nobody has asked for yet: the deferred products of variables.
-  for (Deferred& d : tape.deferred) {
+  for (Deferred& d : tape.deferred)
     if (d.rows) d.flush(sweep, d);
-    release(std::exchange(d.a_block, nullptr));
-    release(std::exchange(d.g_block, nullptr));
-    d.packed = false;
-    d.rows = 0;
-    d.listed[0] = d.listed[1] = false;
-    for (const Place& place : {d.weight, d.bias})
-      if (place.differentiable()) tape.slots[place.slot].pending = 0;
-  }
 }
 
 }  // namespace autograd::detail

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "blas.hpp"
+#include "trace.hpp"
 #include "var.hpp"
 
 namespace autograd {
@@ -101,6 +102,7 @@ void TapeStorage::reset() {
   deferred.clear();
   slots_at_last = 0;
   nodes = 0;
+  delete std::exchange(trace, nullptr);
   consumed = false;
   chunk = 0;
   cursor = limit = nullptr;
@@ -125,9 +127,11 @@ bool tape_is_alive(std::uint64_t id) {
   return false;
 }
 
+TapeStorage& storage_of(const Tape& tape) { return *tape.storage_; }
+
 }  // namespace detail
 
-Tape::Tape() {
+Tape::Tape(TapeOptions options) {
   using namespace detail;
   if (idle.empty()) {
     storage_ = new TapeStorage;
@@ -136,6 +140,8 @@ Tape::Tape() {
     idle.pop_back();
   }
   storage_->id = ++last_id;
+  if (options.trace || options.detect_anomaly)
+    storage_->trace = new Trace(storage_->id, options.detect_anomaly);
   storage_->outer = std::exchange(context.active, storage_);
 }
 

@@ -13,12 +13,14 @@
 #include <vector>
 
 #include "array.hpp"
+#include "scope.hpp"
 
 namespace autograd {
 
 template <class T>
 class Var;
 class Gradients;
+class Tape;
 
 namespace detail {
 
@@ -36,12 +38,17 @@ struct Place {
 
 struct Node;
 class Sweep;
+class Trace;
+struct Description;
 
 struct NodeType {
-  const char* name;
   void (*backward)(Node&, Sweep&);
   void (*record)(Node&, void* recorded_sweep);  // the same rule, written to the tape
   void (*release)(Node&);                       // gives back what the node holds
+  void (*describe)(const Node&, Description&);
+  // The op once more on other operands: a span of Vars, of the shapes that describe tells, in; a vector of
+  // Vars out.
+  void (*again)(const Node&, const void* operands, void* results);
   std::size_t element_bytes;
 };
 
@@ -53,9 +60,16 @@ struct Node {
 
 template <class N>
 inline constexpr NodeType node_type{
-    N::kName, [](Node& node, Sweep& sweep) { static_cast<N&>(node).backward(sweep); },
+    [](Node& node, Sweep& sweep) { static_cast<N&>(node).backward(sweep); },
     [](Node& node, void* sweep) { static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep)); },
-    [](Node& node) { static_cast<N&>(node).release(); }, sizeof(typename N::value_type)};
+    [](Node& node) { static_cast<N&>(node).release(); },
+    [](const Node& node, Description& description) { static_cast<const N&>(node).describe(description); },
+    [](const Node& node, const void* operands, void* results) {
+      using V = Var<typename N::value_type>;
+      *static_cast<std::vector<V>*>(results) =
+          static_cast<const N&>(node).again(*static_cast<const std::span<const V>*>(operands));
+    },
+    sizeof(typename N::value_type)};
 
 struct Slot {
   Block* gradient = nullptr;
@@ -105,6 +119,7 @@ struct TapeStorage {
   std::vector<std::uint32_t> leaf_table;  // open addressing: 1 + index of a leaf, by block
   std::vector<Deferred> deferred;
   std::size_t nodes = 0;
+  Trace* trace = nullptr;  // what it notes of its nodes, if it was asked to
 
   struct Chunk {
     std::unique_ptr<std::byte[]> memory;
@@ -120,16 +135,17 @@ struct TapeStorage {
     return std::exchange(cursor, cursor + bytes);
   }
 
-  // A node of type N with a trailing array of `extra` bytes.
   template <class N>
-  N& emplace(std::size_t extra = 0) {
-    N* node = new (allocate(sizeof(N) + extra)) N;
+  N& emplace() {
+    N* node = new (allocate(sizeof(N))) N;
     node->type = &node_type<N>;
     node->previous = last;
     node->first_slot = slots_at_last;
     last = node;
     slots_at_last = static_cast<SlotId>(slots.size());
     ++nodes;
+    if (trace) [[unlikely]]
+      trace_node(node);
     return *node;
   }
 
@@ -146,6 +162,7 @@ struct TapeStorage {
   void next_chunk(std::size_t bytes);
   void release_nodes();
   void reset();
+  void trace_node(Node* node);
 };
 
 // Where the next output of an op is to be written, if it is the `at`-th output that the thread makes: a
@@ -173,6 +190,7 @@ struct Context {
   std::uint64_t outputs = 0;  // how many outputs ops have made on this thread
   Destination destination;
   std::vector<OutputRecord>* log = nullptr;  // where to note every output, if anywhere
+  Scope* scope = nullptr;                    // the innermost
 };
 extern thread_local constinit Context context;
 
@@ -275,6 +293,13 @@ void check_versions(const TapeStorage& tape, const char* call);
 // Whether a tape with this id is alive on this thread.
 bool tape_is_alive(std::uint64_t id);
 
+TapeStorage& storage_of(const Tape& tape);
+
+// For a traced tape: an op begins, so the node before it is complete.
+void end_node(TapeStorage& tape);
+// For a traced tape: memory that an op is about to write a result to.
+void trace_output(TapeStorage& tape, Place place, Block* block, const void* data);
+
 }  // namespace detail
 
 /// The gradients of all variables that took part in a loss: what `Tape::backward` returns and optimisers
@@ -343,6 +368,14 @@ struct BackwardOptions {
   bool keep_tape = false;  ///< keep all values, so that backward or grad can run again
 };
 
+/// What a tape does beyond recording, for looking at it afterwards; both cost time and memory.
+struct TapeOptions {
+  /// Keep every value, and note the scope and the times of every node, for nodes(), summary() and to_dot().
+  bool trace = false;
+  /// Throw Error at the first node whose value, or whose gradient in a sweep, is not finite. Implies trace.
+  bool detect_anomaly = false;
+};
+
 /// Records every op on differentiable values while it is alive, and runs backpropagation.
 ///
 /// Recording starts with the constructor and ends with the scope; without a tape nothing is recorded, so
@@ -350,7 +383,7 @@ struct BackwardOptions {
 /// Memory is kept by the thread and reused by its next tape.
 class Tape {
  public:
-  Tape();
+  explicit Tape(TapeOptions options = {});
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -367,6 +400,7 @@ class Tape {
   std::size_t size() const { return storage_->nodes; }
 
  private:
+  friend detail::TapeStorage& detail::storage_of(const Tape&);
   Gradients collect();
 
   detail::TapeStorage* storage_;

@@ -75,6 +75,14 @@ class Var {
   /// Whether this is a variable, that is, a leaf of every tape.
   bool is_variable() const { return place_.slot == detail::kVariable; }
 
+  /// What errors, gradcheck and graphs call a variable; empty until it is named.
+  std::string name() const { return detail::name_of(array_.block()); }
+  /// Names a variable, for all who share it. Modules name theirs by their paths, see nn/parameters.hpp.
+  void set_name(std::string name) {
+    need_variable("set_name");
+    detail::set_name(array_.block(), std::move(name));
+  }
+
   /// Replaces a variable's elements by those of an xtensor expression of the same shape, for all who share
   /// it.
   template <XtensorExpression E>
@@ -201,6 +209,8 @@ detail::Place Var<T>::resolve(const char* op) const {
   require_value(op);
   TapeStorage* tape = recording();
   if (!tape) return {};
+  if (tape->trace) [[unlikely]]
+    end_node(*tape);
   if (place_.slot == kConstant) {  // a detached variable: the tape has to notice if it is updated
     tape->leaf_slot(array_.block(), sizeof(T));
     return {};
@@ -277,6 +287,8 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     to.taken = true;
     to.recorded = tape;
     Array<T> array(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape);
+    if (tape && tape->trace) [[unlikely]]
+      trace_output(*tape, to.place, to.block, to.data);
     return tape ? Var<T>::recorded(std::move(array), to.place, tape->id) : Var<T>(std::move(array));
   }
   Array<T> array(shape);
@@ -286,6 +298,8 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     return array;
   }
   const SlotId slot = tape->new_slot(shape.size(), sizeof(T));
+  if (tape->trace) [[unlikely]]
+    trace_output(*tape, {slot, 0}, array.block(), array.data());
   return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
 }
 

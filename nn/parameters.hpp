@@ -5,8 +5,9 @@
 //
 //     auto fields(auto&& visit) { visit("xf", xf); visit("hf", hf); }
 //
-// Names join to paths, "hf.weight". A field that is an empty Var (a bias that was switched off) is passed
-// over.
+// Names join to paths, "hf.weight". A variable is called by its path, in errors and elsewhere, from when its
+// module is first walked through (by parameters(), save, load ...). A field that is an empty Var (a bias that
+// was switched off) is passed over.
 //
 // A Var is a handle: a copy of a module shares its parameters with the original, and an optimiser, which
 // holds handles, moves both. clone() makes a module with parameters of its own.
@@ -63,6 +64,7 @@ void walk(const std::string& path, Field& field, Visit& visit) {
       fail("parameters: ", path, " of shape ", field.shape(),
            " is not a variable, so it cannot be learned; make it "
            "with autograd::variable()");
+    ag::detail::learn_name(field.array().block(), path);
     visit(path, field);
   } else if constexpr (IsVector<F>::value) {
     std::size_t index = 0;

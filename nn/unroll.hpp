@@ -114,13 +114,14 @@ extern template class OutputStack<double>;
 ///
 ///     state_0 = state;  (y_t, state_t) = cell.step(x_t, state_{t-1})
 ///
-/// Throws Error if x does not have three axes or no time step.
+/// Throws Error if x does not have three axes or no time step. The steps are scopes: "LSTMCell / step 3".
 template <class T, Cell<T> C>
 Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C> state) {
   if (x.rank() != 3)
     detail::fail("unroll: the input has shape ", x.shape(), "; (time, batch, features) is needed");
   if (x.shape(0) == 0) detail::fail("unroll: the input of shape ", x.shape(), " has no time steps");
   const std::size_t steps = x.shape(0);
+  const ag::Scope scope(ag::detail::type_name<C>());
   thread_local detail::OutputHabit habits[2];  // of this cell, without and with a tape
   ag::Var<T> inputs;
   bool sole = false;  // nobody but this function sees the projected inputs
@@ -135,6 +136,7 @@ Unrolled<T, CellState<C>> unroll(const C& cell, const ag::Var<T>& x, CellState<C
   }
   detail::OutputStack<T> outputs(inputs, x.shape(1), habits[ag::detail::recording() != nullptr]);
   for (std::size_t t = 0; t < steps; ++t) {
+    const ag::Scope step("step", t);
     ag::Var<T> input = inputs[t];
     if (sole) input = std::move(input).mark_fresh();
     outputs.before_step(t);

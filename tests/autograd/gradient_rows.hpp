@@ -201,10 +201,12 @@ inline std::vector<Row> shape_rows() {
       kMatrix));
   rows.push_back(row("custom_op",
                      [](const auto& x) {
-                       return ag::custom_op("product", {x[0], x[1]}, x[0].value() * x[1].value(),
-                                            [](const auto& g, const auto& in, const auto&) {
-                                              return std::vector{g * in[1], g * in[0]};
-                                            });
+                       return ag::custom_op(
+                           "product", {x[0], x[1]},
+                           [](const auto& in) { return in[0].value() * in[1].value(); },
+                           [](const auto& g, const auto& in, const auto&) {
+                             return std::vector{g * in[1], g * in[0]};
+                           });
                      },
                      kAny, {{{}, {}}, {{3}, {3}}, {{4, 17}, {17}}, {{4, 1}, {1, 3}}, {{0, 3}, {3}}}));
   rows.push_back(row("columns", [](const auto& x) { return square(ag::columns(x[0], 1, 2).var()); }, kAny,

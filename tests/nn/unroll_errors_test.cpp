@@ -121,15 +121,16 @@ TEST_CASE("a cell that changes the shape of its output is told the step and both
     CHECK_THROWS_WITH_AS(
         nn::unroll(Bad{Bad::another_shape}, counting(4)),
         "unroll: the output of step 2 has shape (2, 4), that of the steps before it (1, 4); a cell "
-        "must give one shape",
+        "must give one shape (in Bad / step 2)",
         ag::Error);
     CHECK_THROWS_WITH_AS(
         nn::unroll(Bad{Bad::another_rank}, counting(4)),
         "unroll: the output of step 2 has shape (4,), that of the steps before it (1, 4); a cell must "
-        "give one shape",
+        "give one shape (in Bad / step 2)",
         ag::Error);
     CHECK_THROWS_WITH_AS(nn::unroll(Bad{Bad::empty}, counting(4)),
-                         "unroll: an operand is an empty Var; assign it a value first", ag::Error);
+                         "unroll: an operand is an empty Var; assign it a value first (in Bad / step 2)",
+                         ag::Error);
   }
 }
 

@@ -1,0 +1,34 @@
+#include "scope.hpp"
+
+#include "tape.hpp"
+
+namespace autograd {
+
+using detail::context;
+
+Scope::Scope(std::string_view name, std::source_location where)
+    : outer_(std::exchange(context.scope, this)), name_(name), where_(where) {}
+
+Scope::Scope(std::string_view name, std::size_t number, std::source_location where)
+    : outer_(std::exchange(context.scope, this)), name_(name), number_(number), where_(where) {}
+
+Scope::~Scope() { context.scope = outer_; }
+
+std::string Scope::name() const {
+  std::string text(name_);
+  return numbered() ? text + ' ' + std::to_string(number_) : text;
+}
+
+std::string detail::in_scopes() {
+  std::string path;
+  for (const Scope* scope = context.scope; scope; scope = scope->outer())
+    path = path.empty() ? scope->name() : scope->name() + " / " + path;
+  return path.empty() ? path : " (in " + path + ')';
+}
+
+std::string detail::file_and_line(const std::source_location& where) {
+  const std::string_view file = where.file_name();
+  return std::string(file.substr(file.rfind('/') + 1)) + ':' + std::to_string(where.line());
+}
+
+}  // namespace autograd
