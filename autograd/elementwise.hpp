@@ -4,13 +4,19 @@
 //
 // To add one: a struct with `value` (of SIMD batches) and `slope<I>` (the derivative with respect to operand
 // I, of batches or Vars), its public function below, its name in elementwise.cpp, and its row in
-// tests/autograd/gradient_rows.hpp.
+// tests/autograd/gradient_rows/.
 #pragma once
+
+#include <concepts>
 
 #include "lanes.hpp"
 #include "var.hpp"
 
 namespace autograd {
+
+template <class F>
+struct ElementwiseFunction;
+
 namespace detail {
 
 // One elementwise node on Vars; instantiated in elementwise.cpp for every function of `fn`.
@@ -20,6 +26,10 @@ template <class F, class T>
 Var<T> record_elementwise(const Var<T>& a, const Var<T>& b);
 template <class F, class T>
 Var<T> record_elementwise(const Var<T>& a, const Var<T>& b, const Var<T>& c);
+
+// The same for any body, in map.hpp.
+template <class T, class F, class... X>
+auto record_map(const char* op, const F& body, const X&... x);
 
 template <class... X>
 struct FirstVar;
@@ -32,7 +42,11 @@ struct FirstVar<> {};
 template <class F, class... X>
 [[gnu::always_inline]] inline auto elementwise(const X&... x) {
   if constexpr ((VarType<X> || ...)) {
-    return record_elementwise<F>(static_cast<const typename FirstVar<X...>::type&>(x)...);
+    using V = typename FirstVar<X...>::type;
+    if constexpr (std::derived_from<F, ElementwiseFunction<F>>)
+      return record_map<typename V::value_type>(F::kName, F{}, static_cast<const V&>(x)...);
+    else
+      return record_elementwise<F>(static_cast<const V&>(x)...);
   } else if constexpr ((LaneType<X> || ...)) {
     return apply<F>(lifted<typename FirstLane<X...>::type>(x)...);
   } else {
@@ -41,6 +55,27 @@ template <class F, class... X>
 }
 
 }  // namespace detail
+
+/// The base of an elementwise function of one's own, with a derivative of one's own:
+///
+///     struct Cube : ag::ElementwiseFunction<Cube> {
+///       static constexpr const char* kName = "cube";
+///       static constexpr bool kCostly = false;  // true keeps the result for the backward sweep
+///       template <class V>  // a SIMD batch
+///       static V value(const V& x) { return x * x * x; }
+///       template <std::size_t kOperand, class V>  // a batch or a Var; y is the result
+///       static V slope(const V& x, const V& y) { return V(3) * x * x; }
+///     };
+///     inline constexpr Cube cube;
+///
+/// cube(x) then takes Vars, with NumPy's broadcasting if it has several operands, and may be called in the
+/// bodies of map. Include autograd/map.hpp.
+template <class F>
+struct ElementwiseFunction {
+  template <class... X>
+  requires detail::Elements<X...>
+  [[gnu::always_inline]] auto operator()(const X&... x) const { return detail::elementwise<F>(x...); }
+};
 
 /// The elementwise functions as types: what nodes of the tape are made of.
 namespace fn {

@@ -4,15 +4,18 @@
 #include <cmath>
 #include <iomanip>
 #include <random>
+#include <set>
 
 #include "grad.hpp"
 #include "reduce.hpp"
+#include "rulecheck.hpp"
 #include "transcendental.hpp"
 
 namespace autograd {
+using namespace detail;
+
 namespace {
 
-using detail::fail;
 using Vars = std::vector<Var<double>>;
 
 // Fixed weights in [0.5, 1.5), so that no entry of what they weigh can cancel out or drop out.
@@ -83,12 +86,26 @@ double evaluate(const std::function<Var<double>()>& f) {
   return y;
 }
 
-// Holds one analytic derivative against the numeric one.
-void compare(const GradcheckOptions& options, GradcheckMismatch found, GradcheckReport& report) {
-  const double error = std::abs(found.analytic - found.numeric);
-  report.largest_error = std::max(report.largest_error, error);
-  if (!(error <= options.atol + options.rtol * std::abs(found.numeric)))
-    report.mismatches.push_back(std::move(found));
+Tolerance tolerance_of(const GradcheckOptions& options) { return {options.step, options.atol, options.rtol}; }
+
+// Holds an analytic derivative against the numeric one.
+template <class Difference>
+void compare(GradcheckMismatch found, double h, const GradcheckOptions& options, GradcheckReport& report,
+             Difference&& difference) {
+  const Slopes slopes = compare_slopes(found.analytic, h, tolerance_of(options), difference);
+  found.numeric = slopes.numeric;
+  if (slopes.kink) {
+    if (found.kind.empty())
+      report.kinks.push_back(
+          {found.input, found.order, found.index, slopes.analytic, slopes.left, slopes.right});
+    return;
+  }
+  report.largest_error = std::max(report.largest_error, std::abs(found.analytic - found.numeric));
+  if (!slopes.agree) report.mismatches.push_back(std::move(found));
+}
+
+std::string input_name(const GradcheckOptions& options, std::size_t input) {
+  return input < options.names.size() ? options.names[input] : "input " + std::to_string(input);
 }
 
 // A random direction of length 1 through all inputs.
@@ -109,29 +126,154 @@ Vars random_direction(const Vars& inputs, std::size_t number) {
   return direction;
 }
 
+using Gradients = std::vector<std::pair<std::string, Vars>>;  // and what kind they are of
+
 void check_directions(int order, const std::function<Var<double>()>& f, Vars& inputs,
-                      const GradcheckOptions& options,
-                      const std::vector<std::pair<std::string, Vars>>& gradients, GradcheckReport& report) {
+                      const GradcheckOptions& options, const Gradients& gradients, GradcheckReport& report) {
   Vars start;
   for (const Var<double>& input : inputs) start.emplace_back(input.array().copy());
-  const auto evaluate_at = [&](const Vars& direction, double h) {
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      inputs[i].assign(start[i].value() + h * direction[i].value());
-    return evaluate(f);
-  };
   for (std::size_t k = 0; k < options.directions; ++k) {
     const Vars direction = random_direction(inputs, k);
-    const double numeric =
-        (evaluate_at(direction, options.step) - evaluate_at(direction, -options.step)) / (2 * options.step);
-    evaluate_at(direction, 0);
+    const auto at = [&](double distance) {
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        inputs[i].assign(start[i].value() + distance * direction[i].value());
+      return evaluate(f);
+    };
     ++report.checked;
     for (const auto& [kind, gradient] : gradients) {
       double analytic = 0;
       for (std::size_t i = 0; i < inputs.size(); ++i) analytic += sum(gradient[i] * direction[i]).item();
-      compare(options, {"direction " + std::to_string(k), order, kind, {}, analytic, numeric}, report);
+      compare({"direction " + std::to_string(k), order, kind, {}, analytic, 0}, options.step, options, report,
+              [&](double a, double b) { return at(b) - at(a); });
     }
+    at(0);
   }
 }
+
+void check_entries(int order, const std::function<Var<double>()>& f, Vars& inputs,
+                   const GradcheckOptions& options, const Gradients& gradients, GradcheckReport& report) {
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    for (std::size_t entry = 0; entry < inputs[i].size(); ++entry) {
+      const double x = inputs[i].array().data()[entry];
+      const auto at = [&](double distance) {
+        set_entry(inputs[i], entry, x + distance);
+        return evaluate(f);
+      };
+      double h = options.step * std::max(1.0, std::abs(x));
+      h = (x + h) - x;  // so that x + h - x is h
+      ++report.checked;
+      for (const auto& [kind, gradient] : gradients)
+        compare({input_name(options, i), order, kind, index_of(entry, inputs[i].shape()),
+                 gradient[i].array().data()[entry], 0},
+                h, options, report, [&](double a, double b) { return at(b) - at(a); });
+      at(0);
+    }
+}
+
+// Looks for the op that is to blame for what was found.
+class Search {
+ public:
+  Search(const std::function<Var<double>()>& f, const Vars& inputs, const GradcheckOptions& options,
+         GradcheckReport& report)
+      : inputs_(inputs),
+        options_(options),
+        report_(report),
+        tape_({.trace = true}),
+        storage_(storage_of(tape_)) {
+    f();
+    storage_.trace->end(storage_);
+  }
+
+  void run() {
+    for (const bool thorough : {false, true}) {
+      look(thorough);
+      if (report_.culprit || (report_.mismatches.empty() && !report_.kinked_ops.empty())) return;
+    }
+    if (!report_.mismatches.empty()) report_.hint = hint();
+  }
+
+ private:
+  const std::vector<Trace::Entry>& entries() const { return storage_.trace->entries(); }
+
+  RuleReport check(const Trace::Entry& entry, bool thorough) const {
+    return check_rule(storage_, entry, tolerance_of(options_), thorough);
+  }
+
+  void look(bool thorough) {
+    std::set<std::string> kinked;
+    for (const Trace::Entry& entry : entries()) {
+      const RuleReport found = check(entry, thorough);
+      const std::string path = path_of(storage_.trace->scopes(), entry.scope);
+      if (found.kink) kinked.insert(entry.description.op + (path.empty() ? "" : " in " + path));
+      if (found.fault && !report_.mismatches.empty()) {
+        blame(entry, *found.fault, path);
+        break;
+      }
+    }
+    report_.kinked_ops.assign(kinked.begin(), kinked.end());
+  }
+
+  void blame(const Trace::Entry& entry, const RuleFault& fault, const std::string& path) {
+    const Description::Value& operand = entry.description.operands[fault.operand];
+    GradcheckCulprit& culprit = report_.culprit.emplace();
+    culprit.op = entry.description.op;
+    culprit.detail = entry.description.detail;
+    culprit.function = fault.function;
+    culprit.scope = path;
+    culprit.node = static_cast<std::size_t>(&entry - entries().data());
+    culprit.operand = operand_name(operand.place, fault.operand);
+    culprit.index = index_of(fault.entry, operand.shape);
+    culprit.analytic = fault.analytic;
+    culprit.numeric = fault.numeric;
+    culprit.recorded = fault.recorded;
+    culprit.mistake = fault.mistake;
+    culprit.alike = 0;
+    for (const Trace::Entry* other = &entry + 1; other != entries().data() + entries().size(); ++other)
+      if (other->description.op == culprit.op && other->description.detail == culprit.detail)
+        culprit.alike += check(*other, false).fault.has_value();
+  }
+
+  std::string operand_name(Place place, std::size_t number) const {
+    for (const Leaf& leaf : storage_.leaves) {
+      if (leaf.slot != place.slot) continue;
+      for (std::size_t i = 0; i < inputs_.size(); ++i)
+        if (inputs_[i].array().block() == leaf.block) return input_name(options_, i);
+      if (const std::string name = name_of(leaf.block); !name.empty()) return name;
+    }
+    return "operand " + std::to_string(number);
+  }
+
+  std::string hint() const {
+    if (!report_.kinked_ops.empty())
+      return "every op's rule is right by itself, but not every op is smooth here; check the function where "
+             "it is";
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const auto of_input = [&](const GradcheckMismatch& m) { return m.input == input_name(options_, i); };
+      if (!options_.directions &&
+          std::none_of(report_.mismatches.begin(), report_.mismatches.end(), of_input))
+        continue;
+      bool used = false;
+      for (const Leaf& leaf : storage_.leaves) {
+        if (leaf.block != inputs_[i].array().block()) continue;
+        for (const Trace::Entry& entry : entries())
+          for (const Description::Value& operand : entry.description.operands)
+            used |= operand.place.slot == leaf.slot;
+      }
+      if (!used)
+        return "every op's rule is right by itself, and no op on the tape takes " + input_name(options_, i) +
+               ": the function uses it outside of the tape (by value(), item(), array() or detach())";
+    }
+    return "every op's rule is right by itself: part of the function is computed outside of the tape (by "
+           "value(), "
+           "item(), array() or detach()), so that its gradient is lost";
+  }
+
+  const Vars& inputs_;
+  const GradcheckOptions& options_;
+  GradcheckReport& report_;
+  Tape tape_;
+  TapeStorage& storage_;
+};
 
 void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
                  const GradcheckOptions& options, GradcheckReport& report) {
@@ -140,27 +282,12 @@ void check_order(int order, const std::function<Var<double>()>& f, Vars& inputs,
     fail("gradcheck: two calls of the function with the same inputs gave ", once, " and ", again,
          "; it must do the same each time, so seed what is random in it");
   // What the next order differentiates is the recorded gradient, so that has to be right as well.
-  std::vector<std::pair<std::string, Vars>> gradients{{"", gradients_of(f, inputs, false)}};
+  Gradients gradients{{"", gradients_of(f, inputs, false)}};
   if (order < options.order) gradients.emplace_back("create_graph", gradients_of(f, inputs, true));
-  if (options.directions) return check_directions(order, f, inputs, options, gradients, report);
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    for (std::size_t entry = 0; entry < inputs[i].size(); ++entry) {
-      const double x = inputs[i].array().data()[entry];
-      const double h = options.step * std::max(1.0, std::abs(x));
-      const double above = x + h, below = x - h;
-      set_entry(inputs[i], entry, above);
-      const double y_above = evaluate(f);
-      set_entry(inputs[i], entry, below);
-      const double y_below = evaluate(f);
-      set_entry(inputs[i], entry, x);
-      const double numeric = (y_above - y_below) / (above - below);
-      ++report.checked;
-      for (const auto& [kind, gradient] : gradients)
-        compare(options,
-                {i < options.names.size() ? options.names[i] : "input " + std::to_string(i), order, kind,
-                 index_of(entry, inputs[i].shape()), gradient[i].array().data()[entry], numeric},
-                report);
-    }
+  (options.directions ? check_directions : check_entries)(order, f, inputs, options, gradients, report);
+  const bool explained = report.culprit || !report.hint.empty();
+  if ((!report.mismatches.empty() && !explained) || (!report.kinks.empty() && report.kinked_ops.empty()))
+    Search(f, inputs, options, report).run();
 }
 
 }  // namespace
@@ -187,27 +314,58 @@ GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOption
   return report;
 }
 
+namespace {
+
+std::string entry_name(const std::string& input, const std::vector<std::size_t>& index) {
+  if (input.starts_with("direction ")) return input;
+  std::string text = input + '[';
+  for (std::size_t k = 0; k < index.size(); ++k) text += (k ? ", " : "") + std::to_string(index[k]);
+  return text + ']';
+}
+
+void print(std::ostream& out, const GradcheckCulprit& culprit) {
+  out << "\n  culprit: the rule of " << culprit.op;
+  if (!culprit.function.empty() && culprit.function != culprit.op)
+    out << ", by the derivative of " << culprit.function << " in its body";
+  if (!culprit.detail.empty()) out << " (written in " << culprit.detail << ')';
+  out << ", node " << culprit.node;
+  if (!culprit.scope.empty()) out << " in " << culprit.scope;
+  out << "\n    the gradient of " << entry_name(culprit.operand, culprit.index) << " is " << culprit.analytic
+      << ", it should be " << culprit.numeric;
+  if (culprit.recorded) out << " (under create_graph; without it, it is right)";
+  if (!culprit.mistake.empty()) out << "\n    likely mistake: " << culprit.mistake;
+  if (culprit.alike) out << "\n    " << culprit.alike << " more of the same op behind it are wrong as well";
+}
+
+}  // namespace
+
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   const auto flags = out.flags();
   const auto precision = out.precision();
   out << "gradcheck: " << report.checked << " entries, largest error " << std::scientific
       << std::setprecision(2) << report.largest_error << ", "
       << (report ? "all agree" : std::to_string(report.mismatches.size()) + " differ");
+  out << std::defaultfloat << std::setprecision(10);
+  if (!report.kinks.empty()) {
+    out << "; " << report.kinks.size() << " at a kink, where either side's slope will do";
+    for (std::size_t i = 0; i < report.kinked_ops.size(); ++i)
+      out << (i ? ", " : " (of ") << report.kinked_ops[i] << (i + 1 == report.kinked_ops.size() ? ")" : "");
+  }
   constexpr std::size_t kShown = 10;
-  out << std::setprecision(10);
   for (std::size_t i = 0; i < std::min(kShown, report.mismatches.size()); ++i) {
     const GradcheckMismatch& m = report.mismatches[i];
-    out << "\n  " << m.input;
-    if (!m.input.starts_with("direction ")) {
-      out << '[';
-      for (std::size_t k = 0; k < m.index.size(); ++k) out << (k ? ", " : "") << m.index[k];
-      out << ']';
-    }
-    out << " (order " << m.order << (m.kind.empty() ? "" : ", ") << m.kind << "): analytic " << m.analytic
-        << ", numeric " << m.numeric;
+    out << "\n  " << entry_name(m.input, m.index) << " (order " << m.order << (m.kind.empty() ? "" : ", ")
+        << m.kind << "): analytic " << m.analytic << ", numeric " << m.numeric;
   }
   if (report.mismatches.size() > kShown)
     out << "\n  ... and " << report.mismatches.size() - kShown << " more";
+  for (std::size_t i = 0; i < std::min(kShown, report.kinks.size()); ++i) {
+    const GradcheckKink& k = report.kinks[i];
+    out << "\n  kink: " << entry_name(k.input, k.index) << " (order " << k.order << "): analytic "
+        << k.analytic << ", from the left " << k.left << ", from the right " << k.right;
+  }
+  if (report.culprit) print(out, *report.culprit);
+  if (!report.hint.empty()) out << "\n  " << report.hint;
   out.flags(flags);
   out.precision(precision);
   return out;

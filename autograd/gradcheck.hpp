@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -30,11 +31,40 @@ struct GradcheckMismatch {
   double analytic, numeric;
 };
 
+/// An entry where the function has no derivative, or none that a step of this size can tell (relu at 0, a tie
+/// in max), and the analytic gradient is one of those that its two sides allow.
+struct GradcheckKink {
+  std::string input;
+  int order;
+  std::vector<std::size_t> index;
+  double analytic, left, right;  ///< the gradient, and the one-sided differences
+};
+
+/// The first op, in the order of recording, whose rule is wrong by itself: on the operands that it was
+/// recorded with, whatever comes before and after it.
+struct GradcheckCulprit {
+  std::string op;                  ///< as the user called it
+  std::string detail;              ///< where its body or its call is written, if that is known
+  std::string function;            ///< of a map: the function of its body that has the wrong derivative
+  std::string scope;               ///< "encoder / LSTMCell / step 3"
+  std::size_t node;                ///< its number on the tape
+  std::string operand;             ///< the name of the operand with the wrong gradient, or "operand 1"
+  std::vector<std::size_t> index;  ///< of the worst entry
+  double analytic, numeric;        ///< of a weighted sum of its results
+  bool recorded;                   ///< the rule for create_graph is wrong, the other one is right
+  std::string mistake;             ///< "its sign is wrong", where that can be told
+  std::size_t alike;               ///< nodes of the same op behind it that are wrong as well
+};
+
 /// What gradcheck found. Converts to true if all entries agree; prints as a page for people.
 struct GradcheckReport {
   std::size_t checked = 0;                    ///< entries (or directions) compared
-  double largest_error = 0;                   ///< of |analytic - numeric|
+  double largest_error = 0;                   ///< of |analytic - numeric|, without kinks
   std::vector<GradcheckMismatch> mismatches;  ///< the worst first
+  std::vector<GradcheckKink> kinks;           ///< no errors
+  std::vector<std::string> kinked_ops;        ///< the ops that are at a kink, with their scopes
+  std::optional<GradcheckCulprit> culprit;    ///< of the mismatches
+  std::string hint;                           ///< where there are mismatches and no rule is wrong
 
   explicit operator bool() const { return mismatches.empty(); }
 };
@@ -46,6 +76,8 @@ using CheckedFunction = std::function<Var<double>(const std::vector<Var<double>>
 /// Compares the gradient of f with central differences, (f(x + h) - f(x - h)) / 2h, at every entry of every
 /// input; or, with {.directions = k}, along k random directions of length 1 through all inputs, which takes 2
 /// k calls of f however many entries there are, and misses an error only if it is orthogonal to all of them.
+///
+/// If they differ, every op that f recorded is checked by itself, and the report names the culprit.
 ///
 /// f takes the inputs and returns a Var of any shape (more than a scalar is reduced with fixed random
 /// weights). Inputs that are variables, such as the parameters of a module that f captures, are changed in

@@ -107,7 +107,7 @@ struct MapNode : Node {
       if constexpr (Primitive<F>) {
         const Var<T> g = sweep.gradient(out[0], shape);
         if (!g.defined()) return;
-        const Var<T> y = needs_output ? record_elementwise<F>(x[kI]...) : Var<T>();
+        const Var<T> y = needs_output ? elementwise<F>(x[kI]...) : Var<T>();
         const auto one = [&]<std::size_t kInput>() {
           if (!in[kInput].place.differentiable()) return;
           const auto slope = F::template slope<kInput>(x[kI]..., y);

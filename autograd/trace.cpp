@@ -34,6 +34,14 @@ std::string path_of(const std::vector<ScopeRecord>& scopes, std::uint32_t scope)
   return path;
 }
 
+const void* value_of(const TapeStorage& tape, const Description::Value& value, std::size_t element_bytes) {
+  if (value.data) return value.data;
+  for (const Leaf& leaf : tape.leaves)
+    if (leaf.slot == value.place.slot)
+      return static_cast<const char*>(leaf.block->data()) + value.place.offset * element_bytes;
+  return tape.trace->value(value.place, element_bytes);
+}
+
 Trace::~Trace() {
   for (Value& value : values_) release(value.block);
 }
@@ -100,14 +108,6 @@ std::string node_text(const Trace& trace, const Trace::Entry& entry) {
   if (!path.empty()) text << ", in " << path;
   text << ')';
   return text.str();
-}
-
-const void* value_of(const TapeStorage& tape, const Description::Value& value, std::size_t element_bytes) {
-  if (value.data) return value.data;
-  for (const Leaf& leaf : tape.leaves)
-    if (leaf.slot == value.place.slot)
-      return static_cast<const char*>(leaf.block->data()) + value.place.offset * element_bytes;
-  return tape.trace->value(value.place, element_bytes);
 }
 
 const char* kind_of(const TapeStorage& tape, Place place) {

@@ -68,6 +68,9 @@ class Trace {
   std::size_t next_rule_ = 0;  // entries before this one are still to come in this sweep
 };
 
+// The elements of an operand or a result, as far as the tape or its node holds them; else null.
+const void* value_of(const TapeStorage& tape, const Description::Value& value, std::size_t element_bytes);
+
 // The scope of a record, outermost first: "a / b / step 3".
 std::string path_of(const std::vector<ScopeRecord>& scopes, std::uint32_t scope);
 

@@ -1,8 +1,9 @@
-// gradcheck for modules.
+// gradcheck for modules and cells.
 #pragma once
 
 #include "autograd/gradcheck.hpp"
 #include "parameters.hpp"
+#include "unroll.hpp"
 
 namespace nn {
 
@@ -17,6 +18,22 @@ ag::GradcheckReport gradcheck(const F& f, const M& module, ag::GradcheckOptions 
   for (const auto& [path, parameter] : named_parameters(module)) options.names.push_back(path);
   return ag::gradcheck(ag::CheckedFunction([&](const auto&) { return f(); }), parameters(module),
                        std::move(options));
+}
+
+/// The same for a recurrent cell in double, unrolled over an input x (T, B, F): the gradient of its outputs
+/// with respect to every parameter and to x.
+template <Cell<double> C>
+ag::GradcheckReport gradcheck(const C& cell, const ag::Var<double>& x, ag::GradcheckOptions options = {}) {
+  std::vector<ag::Var<double>> inputs;
+  if constexpr (Module<C>)
+    for (auto& [path, parameter] : named_parameters(cell)) {
+      options.names.push_back(path);
+      inputs.push_back(std::move(parameter));
+    }
+  options.names.emplace_back("x");
+  inputs.push_back(ag::variable(x.array().copy()));
+  return ag::gradcheck(ag::CheckedFunction([&](const auto& all) { return unroll(cell, all.back()).output; }),
+                       inputs, std::move(options));
 }
 
 }  // namespace nn

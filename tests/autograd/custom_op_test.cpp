@@ -33,6 +33,21 @@ ag::Var<double> my_exp(const ag::Var<double>& x, double wrong = 1) {
 
 ag::Array<double> first(const std::vector<ag::Var<double>>& in) { return in[0].array(); }
 
+// log(1 + e^(a b)), with a derivative of one's own.
+struct LogOnePlusExp : ag::ElementwiseFunction<LogOnePlusExp> {
+  static constexpr const char* kName = "log_one_plus_exp";
+  static constexpr bool kCostly = true;
+  template <class B>
+  static B value(const B& a, const B& b) {
+    return xsimd::log1p(xsimd::exp(a * b));
+  }
+  template <std::size_t kOperand, class X>
+  static X slope(const X& a, const X& b, const X& y) {
+    return (X(1) - exp(-y)) * (kOperand == 0 ? b : a);
+  }
+};
+inline constexpr LogOnePlusExp log_one_plus_exp;
+
 std::string message_of(const std::function<void()>& make) {
   try {
     make();
@@ -128,4 +143,21 @@ TEST_CASE("a rule that does not fit is refused by the op's name") {
           ag::custom_op("mine", {ag::Var<double>()}, first,
                         [](auto& g, auto&, auto&) { return std::vector{g}; });
         }) == "mine: an operand is an empty Var; assign it a value first");
+}
+
+TEST_CASE("an elementwise function of one's own is an op, and serves in the bodies of map") {
+  const ag::Var<double> a = test::random_variable({3, 17}, 1), b = test::random_variable({17}, 2);
+  const auto alone = [](const ag::Var<double>& a, const ag::Var<double>& b) {
+    return log_one_plus_exp(a, b) * a;
+  };
+  const auto report = ag::gradcheck(alone, {a, b}, {.order = 2});
+  CHECK_MESSAGE(report, report);
+  CHECK(test::difference(alone(a, b), softplus(a * b) * a) < 1e-14);
+  const auto in_body = [](const ag::Var<double>& a, const ag::Var<double>& b) {
+    return ag::map([](auto x, auto y) { return tanh(log_one_plus_exp(x, 2 * y)) * x; }, a, b);
+  };
+  const auto of_body = ag::gradcheck(in_body, {a, b}, {.order = 2});
+  CHECK_MESSAGE(of_body, of_body);
+  CHECK(test::difference(in_body(a, b), tanh(softplus(2 * a * b)) * a) < 1e-14);
+  CHECK(test::difference(log_one_plus_exp(a, 2), softplus(2 * a)) < 1e-14);  // a number among the operands
 }

@@ -1,4 +1,4 @@
-// Every op has a row in gradient_rows.hpp: its gradient is right to second order, and float agrees with
+// Every op has a row in gradient_rows/: its gradient is right to second order, and float agrees with
 // double.
 #include "gradient_rows.hpp"
 
