@@ -18,7 +18,7 @@ struct CustomNode : Node {
     std::string name;
     Forward<T> forward;
     Rule<T> rule;
-    std::source_location where;
+    detail::SourceLocation where;
     std::vector<Saved<T>> inputs;
     Saved<T> output;
 
@@ -102,7 +102,7 @@ using namespace detail;
 template <class T>
 Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs,
                  std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
-                 std::source_location where) {
+                 detail::SourceLocation where) {
   if (!forward)
     fail(name, ": the forward function is empty; give one that computes the value from the inputs");
   if (!rule) fail(name, ": the rule is empty; give a function of the gradient, the inputs and the output");
@@ -140,8 +140,8 @@ std::vector<Var<T>> CustomNode<T>::again(std::span<const Var<T>> x) const {
 }
 
 template Var<float> custom_op(std::string, const std::vector<Var<float>>&, Forward<float>, Rule<float>,
-                              std::source_location);
+                              detail::SourceLocation);
 template Var<double> custom_op(std::string, const std::vector<Var<double>>&, Forward<double>, Rule<double>,
-                               std::source_location);
+                               detail::SourceLocation);
 
 }  // namespace autograd

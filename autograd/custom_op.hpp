@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <initializer_list>
-#include <source_location>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -41,11 +40,11 @@ using Rule = std::function<std::vector<Var<T>>(const Var<T>& gradient, const std
 template <class T>
 Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs,
                  std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
-                 std::source_location where = std::source_location::current());
+                 detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
 template <class T>
 Var<T> custom_op(std::string name, std::initializer_list<Var<T>> inputs,
                  std::type_identity_t<Forward<T>> forward, std::type_identity_t<Rule<T>> rule,
-                 std::source_location where = std::source_location::current()) {
+                 detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()}) {
   return custom_op(std::move(name), std::vector<Var<T>>(inputs), std::move(forward), std::move(rule), where);
 }
 

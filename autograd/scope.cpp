@@ -6,10 +6,10 @@ namespace autograd {
 
 using detail::context;
 
-Scope::Scope(std::string_view name, std::source_location where)
+Scope::Scope(std::string_view name, detail::SourceLocation where)
     : outer_(std::exchange(context.scope, this)), name_(name), where_(where) {}
 
-Scope::Scope(std::string_view name, std::size_t number, std::source_location where)
+Scope::Scope(std::string_view name, std::size_t number, detail::SourceLocation where)
     : outer_(std::exchange(context.scope, this)), name_(name), number_(number), where_(where) {}
 
 Scope::~Scope() { context.scope = outer_; }
@@ -26,9 +26,9 @@ std::string detail::in_scopes() {
   return path.empty() ? path : " (in " + path + ')';
 }
 
-std::string detail::file_and_line(const std::source_location& where) {
-  const std::string_view file = where.file_name();
-  return std::string(file.substr(file.rfind('/') + 1)) + ':' + std::to_string(where.line());
+std::string detail::file_and_line(const detail::SourceLocation& where) {
+  const std::string_view file = where.file;
+  return std::string(file.substr(file.rfind('/') + 1)) + ':' + std::to_string(where.line);
 }
 
 }  // namespace autograd

@@ -4,15 +4,23 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <string_view>
 
 namespace autograd {
 
 namespace detail {
+
 class Trace;
-}
+
+// A place in a user's source. std::source_location is not in Clang 14; as the default of an argument,
+// {__builtin_FILE(), __builtin_LINE()} is the place of the call.
+struct SourceLocation {
+  const char* file;
+  unsigned line;
+};
+
+}  // namespace detail
 
 /// Names what is computed while it is alive. Scopes nest, so that an op has a path of them, such as
 /// "encoder / LSTMCell / step 3", which errors, gradcheck, anomalies, summaries and graphs tell.
@@ -24,10 +32,10 @@ class Trace;
 class Scope {
  public:
   /// The name is not copied: it must live as long as the scope.
-  explicit Scope(std::string_view name, std::source_location where = std::source_location::current());
+  explicit Scope(std::string_view name, detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
   /// A name with a number: "step 3".
   Scope(std::string_view name, std::size_t number,
-        std::source_location where = std::source_location::current());
+        detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
   template <std::same_as<std::string> Temporary>  // it would not live as long
   explicit Scope(Temporary&& name) = delete;
   template <std::same_as<std::string> Temporary>
@@ -41,7 +49,7 @@ class Scope {
   std::string name() const;
   /// Whether it has a number: the time step of an unrolled network.
   bool numbered() const { return number_ != kNone; }
-  const std::source_location& where() const { return where_; }
+  const detail::SourceLocation& where() const { return where_; }
 
  private:
   friend class detail::Trace;
@@ -49,7 +57,7 @@ class Scope {
   Scope* outer_;
   std::string_view name_;
   std::size_t number_ = kNone;
-  std::source_location where_;
+  detail::SourceLocation where_;
   mutable std::uint64_t traced_by_ = 0;  // the tape that has noted this scope last, and as which
   mutable std::uint32_t traced_as_ = 0;
 };
@@ -57,7 +65,7 @@ class Scope {
 namespace detail {
 
 // "file.cpp:12"
-std::string file_and_line(const std::source_location& where);
+std::string file_and_line(const SourceLocation& where);
 
 // The name of a type for people: without namespaces and the arguments of templates.
 template <class X>

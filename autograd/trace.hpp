@@ -17,7 +17,7 @@ struct ScopeRecord {
   std::string name;
   bool numbered;
   std::uint32_t outer;  // index of its record, or kNone
-  std::source_location where;
+  SourceLocation where;
 };
 
 class Trace {
