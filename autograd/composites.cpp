@@ -3,33 +3,60 @@
 #include "map.hpp"
 
 namespace autograd {
+namespace {
 
 template <class T>
-Var<T> log_softmax(const Var<T>& x, std::ptrdiff_t axis) {
-  x.require_value("log_softmax");
+void check_softmax(const Var<T>& x, std::ptrdiff_t axis) {
   if (x.shape(normalise_axis(axis, x.shape(), "log_softmax")) == 0)
     detail::fail("log_softmax: shape ", x.shape(), " has no entries along axis ", axis,
                  "; at least one is needed");
+}
+
+template <class T>
+Var<T> minus_logsumexp(const Var<T>& x, std::ptrdiff_t axis) {
   const Var<T> shifted =
       x - detail::finite_max(x, axis);  // first, so that large entries that are close keep apart
   return shifted - log(sum(exp(shifted), axis, true));
 }
 
 template <class T>
+void check_layer_norm(const Var<T>& x) {
+  if (x.rank() == 0 || x.shape().back() == 0)
+    detail::fail("layer_norm: shape ", x.shape(),
+                 " has no entries along its last axis; at least one is needed");
+}
+
+template <class T>
+Var<T> normalised(const Var<T>& x, double eps) {
+  const Var<T> centred = x - mean(x, -1, true);
+  return map([eps](auto c, auto variance) { return c * rsqrt(variance + eps); }, centred,
+             mean(square(centred), -1, true));
+}
+
+}  // namespace
+
+template <class T>
+Var<T> log_softmax(const Var<T>& x, std::ptrdiff_t axis) {
+  x.require_value("log_softmax");
+  check_softmax(x, axis);
+  const Scope scope("log_softmax");
+  return minus_logsumexp(x, axis);
+}
+
+template <class T>
 Var<T> softmax(const Var<T>& x, std::ptrdiff_t axis) {
   x.require_value("softmax");
-  return exp(log_softmax(x, axis));
+  check_softmax(x, axis);
+  const Scope scope("softmax");
+  return exp(minus_logsumexp(x, axis));
 }
 
 template <class T>
 Var<T> layer_norm(const Var<T>& x, double eps) {
   x.require_value("layer_norm");
-  if (x.rank() == 0 || x.shape().back() == 0)
-    detail::fail("layer_norm: shape ", x.shape(),
-                 " has no entries along its last axis; at least one is needed");
-  const Var<T> centred = x - mean(x, -1, true);
-  return map([eps](auto c, auto variance) { return c * rsqrt(variance + eps); }, centred,
-             mean(square(centred), -1, true));
+  check_layer_norm(x);
+  const Scope scope("layer_norm");
+  return normalised(x, eps);
 }
 
 template <class T>
@@ -41,7 +68,9 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, dou
       detail::fail("layer_norm: the ", each == &weight ? "weight" : "bias", " has shape ", each->shape(),
                    "; for an input of shape ", x.shape(), " it must be ", Shape{x.shape().back()});
   }
-  return map([](auto n, auto w, auto b) { return n * w + b; }, layer_norm(x, eps), weight, bias);
+  check_layer_norm(x);
+  const Scope scope("layer_norm");
+  return map([](auto n, auto w, auto b) { return n * w + b; }, normalised(x, eps), weight, bias);
 }
 
 #define UNROLL_INSTANTIATE(T)                                 \

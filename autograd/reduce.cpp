@@ -242,18 +242,23 @@ Var<T> var(const Var<T>& x, const Axes& axes, VarianceOptions options) {
   if (r.count <= options.ddof)
     fail("var: there are ", r.count, " entries of shape ", x.shape(), " to reduce and ddof is ", options.ddof,
          "; there must be more entries than that");
+  const Scope scope("var");
   const Var<T> squares = sum(square(x - mean(x, axes, true)), axes, options.keepdims);
   return squares / static_cast<T>(r.count - options.ddof);
 }
 
 template <class T>
 Var<T> std(const Var<T>& x) {
-  return sqrt(var(x));
+  const Var<T> variance = var(x);
+  const Scope scope("std");
+  return sqrt(variance);
 }
 
 template <class T>
 Var<T> std(const Var<T>& x, const Axes& axes, VarianceOptions options) {
-  return sqrt(var(x, axes, options));
+  const Var<T> variance = var(x, axes, options);
+  const Scope scope("std");
+  return sqrt(variance);
 }
 
 template <class T>
@@ -268,6 +273,7 @@ template <class T>
 Var<T> prod(const Var<T>& x, const Axes& axes, bool keepdims) {
   const Reduced r = reduced("prod", x, axes);
   if (r.count == 0) return Array<T>(r.shape(keepdims), T(1));
+  const Scope scope("prod");
   Var<T> rows = gathered("prod", x, axes, false).reshape({r.count, r.dropped.size()});
   while (rows.shape(0) > 1) {
     const std::size_t n = rows.shape(0), half = n / 2;
@@ -322,6 +328,7 @@ Var<T> logsumexp(const Var<T>& x) {
 template <class T>
 Var<T> logsumexp(const Var<T>& x, const Axes& axes, bool keepdims) {
   const Reduced r = reduced_some("logsumexp", x, axes);
+  const Scope scope("logsumexp");
   const Var<T> m = detail::finite_max(x, axes);
   return (m + log(sum(exp(x - m), axes, true))).reshape(r.shape(keepdims));
 }
@@ -335,6 +342,8 @@ Var<T> norm(const Var<T>& x) {
 template <class T>
 Var<T> norm(const Var<T>& x, const Axes& axes, bool keepdims) {
   x.require_value("norm");
+  reduced("norm", x, axes);
+  const Scope scope("norm");
   const Var<T> squares = sum(square(x), axes, keepdims);
   return where(squares, sqrt(where(squares, squares, 1)),
                0);  // the root of 0 would have an infinite derivative

@@ -15,6 +15,7 @@ Var<T> mse(const Var<T>& prediction, const Var<T>& target) {
   if (!(prediction.shape() == target.shape()))
     fail("mse: the prediction has shape ", prediction.shape(), ", the target ", target.shape(),
          "; they must be equal, reshape one of them");
+  const autograd::Scope scope("mse");
   return mean(autograd::map([](auto p, auto y) { return square(p - y); }, prediction, target));
 }
 
@@ -28,6 +29,7 @@ Var<T> cross_entropy(const Var<T>& logits, const autograd::Indices& labels) {
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::int64_t>(logits.shape().back()))
       fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ",
            logits.shape().back(), " classes of logits of shape ", logits.shape());
+  const autograd::Scope scope("cross_entropy");
   return -mean(pick(log_softmax(logits), labels));
 }
 
