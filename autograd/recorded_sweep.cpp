@@ -4,6 +4,7 @@
 
 #include "elementwise.hpp"
 #include "shape_ops.hpp"
+#include "trace.hpp"
 
 namespace autograd::detail {
 
@@ -53,6 +54,18 @@ void RecordedSweep<T>::add(Place place, const Shape& shape, const Var<T>& gradie
 
 template <class T>
 void RecordedSweep<T>::run(Node* from, const Node* until) {
+  // On a traced tape, a scope tells whose gradient is recorded. (A map runs the rules of its body's nodes
+  // itself; those are part of its own gradient.)
+  if (tape_.trace && !until) [[unlikely]] {
+    tape_.trace->end(tape_);
+    std::size_t entry = tape_.trace->entries().size();
+    for (Node* node = from; node; node = node->previous) {
+      const std::string name = "gradient of " + tape_.trace->name_of_node(--entry);
+      const Scope scope(name);
+      if (node->type->element_bytes == sizeof(T)) node->type->record(*node, this);
+    }
+    return;
+  }
   for (Node* node = from; node != until; node = node->previous)
     if (node->type->element_bytes == sizeof(T)) node->type->record(*node, this);
 }

@@ -35,6 +35,8 @@ class Trace {
 
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<ScopeRecord>& scopes() const { return scopes_; }
+  // Its op and its scopes: "linear (in LSTMCell / step 3)".
+  std::string name_of_node(std::size_t entry) const;
 
   void begin(TapeStorage& tape, Node* node);  // it is on the tape, but not yet filled in
   void end(TapeStorage& tape);                // it is filled in, and its results are computed
