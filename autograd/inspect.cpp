@@ -10,16 +10,15 @@ using namespace detail;
 
 namespace {
 
-std::vector<Trace::Entry> entries_of(TapeStorage& tape) {
+std::vector<Trace::Entry> entries_of(TapeStorage& tape, const char* call) {
   if (tape.trace) {
     tape.trace->end(tape);
     return tape.trace->entries();
   }
   if (tape.consumed)
-    fail(
-        "nodes: this tape was consumed by backward and its nodes are gone; make it with Tape tape({.trace = "
-        "true}), "
-        "or look at it before");
+    fail(call,
+         ": this tape was consumed by backward and its nodes are gone; make it with Tape tape({.trace = "
+         "true}), or look at it before");
   std::vector<Trace::Entry> entries;
   for (Node* node = tape.last; node; node = node->previous) {
     entries.push_back({node, ScopeRecord::kNone, {}, {}, {}});
@@ -57,11 +56,20 @@ std::vector<std::size_t> sources(const std::vector<Window>& written, std::size_t
 
 double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
 
+// Whether a result was written over an operand.
+bool in_place(const Description& description, const Description::Value& result) {
+  return std::any_of(description.operands.begin(), description.operands.end(), [&](const auto& operand) {
+    return operand.place.differentiable() && operand.place == result.place;
+  });
+}
+
 }  // namespace
 
-std::vector<NodeInfo> nodes(const Tape& tape) {
+std::vector<NodeInfo> nodes(const Tape& tape) { return detail::nodes_for("nodes", tape); }
+
+std::vector<NodeInfo> detail::nodes_for(const char* call, const Tape& tape) {
   TapeStorage& storage = storage_of(tape);
-  const std::vector<Trace::Entry> entries = entries_of(storage);
+  const std::vector<Trace::Entry> entries = entries_of(storage, call);
   // The variables, and for every other slot the windows that have been written, with their nodes.
   std::vector<std::ptrdiff_t> leaf(storage.slots.size(), -1);
   for (std::size_t i = 0; i < storage.leaves.size(); ++i)
@@ -80,8 +88,10 @@ std::vector<NodeInfo> nodes(const Tape& tape) {
         if (info.step < 0 && scopes[scope].numbered)
           info.step = static_cast<std::ptrdiff_t>(info.scopes.size());
         info.scopes.push_back(scopes[scope].name);
+        info.scope_ids.push_back(scope);
       }
       std::reverse(info.scopes.begin(), info.scopes.end());
+      std::reverse(info.scope_ids.begin(), info.scope_ids.end());
       if (info.step >= 0) info.step = static_cast<std::ptrdiff_t>(info.scopes.size()) - 1 - info.step;
     }
     for (const Description::Value& operand : description.operands) {
@@ -104,7 +114,7 @@ std::vector<NodeInfo> nodes(const Tape& tape) {
     const std::size_t bytes = entry.node->type->element_bytes;
     for (const Description::Value& made : description.results) {
       info.results.push_back({ValueInfo::Kind::result, made.shape, {}, {}});
-      info.value_bytes += made.shape.size() * bytes;
+      if (!in_place(description, made)) info.value_bytes += made.shape.size() * bytes;
       written[made.place.slot].push_back(
           {made.place.offset, made.place.offset + made.shape.size(), result.size() - 1});
     }

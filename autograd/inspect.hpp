@@ -1,7 +1,6 @@
 // Looking at a tape: its nodes, what they cost, and a picture of them.
 #pragma once
 
-#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -25,10 +24,11 @@ struct NodeInfo {
   std::string op;      ///< as the user called it: "linear", "tanh", "map"
   std::string detail;  ///< of the op: for a map the function that its body is written in (with Clang: file
                        ///< and line), for a custom_op where it was called
-  std::vector<std::string> scopes;  ///< from the outermost to the innermost
-  std::ptrdiff_t step = -1;         ///< the innermost scope with a number, as an index into `scopes`
+  std::vector<std::string> scopes;     ///< from the outermost to the innermost
+  std::vector<std::size_t> scope_ids;  ///< a number for each, since scopes of one name may not be the same
+  std::ptrdiff_t step = -1;            ///< the innermost scope with a number, as an index into `scopes`
   std::vector<ValueInfo> operands, results;
-  std::size_t value_bytes = 0;  ///< of the results
+  std::size_t value_bytes = 0;  ///< of the results, but for those that were written over an operand
   std::size_t stash_bytes = 0;  ///< kept for the backward sweep besides operands and results
   double forward_seconds = 0;   ///< from the call of the op to that of the next one
   double backward_seconds = 0;  ///< in its rule, summed over all sweeps; the deferred weight gradients of a
@@ -38,5 +38,33 @@ struct NodeInfo {
 /// The nodes of a tape in the order in which they were recorded. Throws Error if the tape was consumed and
 /// not traced, so that its nodes are gone.
 std::vector<NodeInfo> nodes(const Tape& tape);
+
+/// How summary() makes its table.
+struct SummaryOptions {
+  /// A row for each scope, with all that is inside of it, instead of one for each op. Scopes that differ only
+  /// in their number, such as the steps of an unrolled network, are one row.
+  bool by_scope = false;
+};
+
+/// A table for people: for each op the number of its nodes, the bytes of their values and of what they keep
+/// besides for the backward sweep (the stash), and, of a tape made with {.trace = true}, the time they took
+/// forward and backward. What took longest comes first; where no times are known, what holds most.
+///
+/// Throws Error where nodes() does, and for rows by scope of a tape that was not traced.
+std::string summary(const Tape& tape, SummaryOptions options = {});
+
+/// The nodes and variables of a tape as a graph in the language of Graphviz, `dot -Tsvg` draws it: computed
+/// from left to right, with a frame around each scope. Time steps are scopes, so they lie side by side. A
+/// variable is drawn as a box in each scope that uses it; where an edge has a shape, only that part of the
+/// value is used. Throws Error where nodes() does.
+std::string to_dot(const Tape& tape);
+
+namespace detail {
+
+// nodes(), for a call that errors name; and a name as one line of text.
+std::vector<NodeInfo> nodes_for(const char* call, const Tape& tape);
+std::string one_line(std::string name);
+
+}  // namespace detail
 
 }  // namespace autograd
