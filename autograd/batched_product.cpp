@@ -2,6 +2,7 @@
 
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd::detail {
 
@@ -75,17 +76,43 @@ struct BatchedProductNode : Node {
     }
   }
 
-  void backward(Sweep& sweep) {
-    const T* g = sweep.gradient<T>(out, shape.size());
+  void backward(Sweep& sweep) { backward(sweep, sweep.gradient<T>(out, shape.size()), a.data, b.data); }
+
+  // The rule on a gradient and factors any of which may be zero, that is, null.
+  void backward(Sweep& sweep, const T* g, const T* x, const T* y) {
     if (!g) return;
     gradients<const T*>(
-        g, a.data, b.data,
-        [&](const Saved<T>& operand, const BatchedProduct& rule, const T* left, const T* right) {
-          const std::size_t elements = operand.shape.size();
-          if (rule.sums()) return rule.run(left, right, T(1), sweep.accumulator<T>(operand.place, elements));
-          const Sink<T> to = sweep.sink<T>(operand.place, elements);
-          rule.run(left, right, T(to.accumulate), to.data);
+        g, x, y, [&](const Saved<T>& operand, const BatchedProduct& rule, const T* left, const T* right) {
+          if (left && right) run(rule, left, right, sweep, operand.place, operand.shape.size());
         });
+  }
+
+  static void run(const BatchedProduct& product, const T* left, const T* right, auto& sweep, Place place,
+                  std::size_t elements) {
+    const Sink<T> to = [&] {
+      if constexpr (requires { sweep.template result<T>(place, elements); })
+        return sweep.template result<T>(place, elements);
+      else
+        return sweep.template sink<T>(place, elements);
+    }();
+    if (product.sums() && !to.accumulate) std::fill_n(to.data, elements, T(0));
+    product.run(left, right, T(to.accumulate || product.sums()), to.data);
+  }
+
+  // A'B + AB'
+  void tangent(TangentSweep& sweep) {
+    const T* of_a = sweep.tangent<T>(a.place, a.shape.size());
+    const T* of_b = sweep.tangent<T>(b.place, b.shape.size());
+    if (of_a) run(product, of_a, b.data, sweep, out, shape.size());
+    if (of_b) run(product, a.data, of_b, sweep, out, shape.size());
+  }
+
+  void backward_dual(DualSweep& sweep) {
+    const T* g = sweep.gradients().gradient<T>(out, shape.size());
+    backward(sweep.gradients());
+    backward(sweep.tangents());
+    backward(sweep.tangents(), g, sweep.values().tangent<T>(a.place, a.shape.size()),
+             sweep.values().tangent<T>(b.place, b.shape.size()));
   }
 
   void record(Recorded& sweep) {

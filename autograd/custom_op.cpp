@@ -5,6 +5,7 @@
 #include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "shape_ops.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 namespace detail {
@@ -56,20 +57,83 @@ struct CustomNode : Node {
     for (std::size_t i = 0; i < result.size(); ++i) {
       const Saved<T>& input = op->inputs[i];
       if (!input.place.differentiable() || !result[i].defined()) continue;
-      const T* from = result[i].array().data();
-      const Sink<T> to = sweep.sink<T>(input.place, input.shape.size());
-      for (std::size_t k = 0; k < input.shape.size(); ++k)
-        to.data[k] = to.accumulate ? to.data[k] + from[k] : from[k];
+      add(sweep, input, result[i].array());
     }
+  }
+
+  // The rule is linear in the gradient, g -> J^T g; transposed, it is the tangent, J x'.
+  void tangent(TangentSweep& sweep) {
+    std::vector<Var<T>> of_inputs;
+    bool any = false;
+    for (const Saved<T>& input : op->inputs) {
+      of_inputs.push_back(sweep.tangent_var<T>(input.place, input.shape));
+      any |= of_inputs.back().defined();
+    }
+    if (!any) return;
+    TapeStorage& tape = sweep.tape();
+    const Var<T> g = differentiable(tape, Array<T>(op->output.shape, T(0)));
+    Node* const before = tape.last;
+    const std::vector<Var<T>> gradients = recorded_rule(g);
+    Node* const last = tape.last;
+    Recorded transposed(tape);
+    for (std::size_t i = 0; i < gradients.size(); ++i)
+      if (of_inputs[i].defined() && gradients[i].defined() && op->inputs[i].place.differentiable())
+        transposed.add(gradients[i].place(), op->inputs[i].shape, of_inputs[i]);
+    transposed.run(last, before);
+    if (const Var<T> result = transposed.gradient(g.place(), g.shape()); result.defined())
+      sweep.add(op->output.place, result.array());
+  }
+
+  // The rule once more, recorded: its values are what arrives at the inputs, its tangents the tangents of that.
+  void backward_dual(DualSweep& sweep) {
+    const Saved<T>& y = op->output;
+    const std::size_t size = y.shape.size();
+    const T* of_y[] = {sweep.gradients().template gradient<T>(y.place, size),
+                       sweep.tangents().template gradient<T>(y.place, size)};
+    if (!of_y[0] && !of_y[1]) return;
+    const auto array = [&](const T* from) {
+      Array<T> result(y.shape, T(0));
+      if (from) std::copy_n(from, size, result.data());
+      return result;
+    };
+    TapeStorage& tape = sweep.values().tape();
+    const Var<T> g = differentiable(tape, array(of_y[0]));
+    Node* const before = tape.last;
+    const std::vector<Var<T>> gradients = recorded_rule(g);
+    sweep.values().run_on(before, g.place(), array(of_y[1]));
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      const Saved<T>& input = op->inputs[i];
+      if (!input.place.differentiable() || !gradients[i].defined()) continue;
+      add(sweep.gradients(), input, gradients[i].array());
+      const Var<T> tangent = sweep.values().template tangent_var<T>(gradients[i].place(), input.shape);
+      if (tangent.defined()) add(sweep.tangents(), input, tangent.array());
+    }
+  }
+
+  // A value of the tape that no node has made.
+  static Var<T> differentiable(TapeStorage& tape, Array<T> array) {
+    const SlotId slot = tape.new_slot(array.size(), sizeof(T));
+    return Var<T>::recorded(std::move(array), {slot, 0}, tape.id);
+  }
+
+  std::vector<Var<T>> recorded_rule(const Var<T>& g) const {
+    std::vector<Var<T>> x;
+    for (const Saved<T>& input : op->inputs) x.push_back(input.var());
+    return op->gradients(g, x, op->output.var());
+  }
+
+  static void add(Sweep& sweep, const Saved<T>& input, const Array<T>& gradient) {
+    const Sink<T> to = sweep.sink<T>(input.place, input.shape.size());
+    const T* from = gradient.data();
+    for (std::size_t k = 0; k < gradient.size(); ++k)
+      to.data[k] = to.accumulate ? to.data[k] + from[k] : from[k];
   }
 
   void record(Recorded& sweep) {
     const Saved<T>& y = op->output;
     const Var<T> g = sweep.gradient(y.place, y.shape);
     if (!g.defined()) return;
-    std::vector<Var<T>> x;
-    for (const Saved<T>& input : op->inputs) x.push_back(input.var());
-    const std::vector<Var<T>> result = op->gradients(g, x, y.var());
+    const std::vector<Var<T>> result = recorded_rule(g);
     for (std::size_t i = 0; i < result.size(); ++i)
       if (result[i].defined()) sweep.add(op->inputs[i].place, op->inputs[i].shape, result[i]);
   }

@@ -3,10 +3,13 @@
 #include "elementwise.hpp"
 #include "reduce.hpp"
 #include "shape_ops.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 
 using detail::fail;
+using detail::Place;
+using detail::TapeStorage;
 
 namespace {
 
@@ -58,6 +61,55 @@ Var<T> rows_of_gradients(const Var<T>& output, const Var<T>& input, GradOptions 
   return stack(rows).reshape(shape);
 }
 
+// The tape that forward mode can run on: null where the recorded way is needed, or is to say what is wrong.
+// Recorded is what is to be differentiated again, and what a traced tape is to show and check for anomalies.
+template <class T>
+TapeStorage* forward_mode(const Var<T>& output, const std::vector<Var<T>>& inputs, const GradOptions& options) {
+  TapeStorage* tape = detail::recording();
+  if (!tape || tape->trace || options.create_graph) return nullptr;
+  if (!output.place().differentiable() || output.tape_id() != tape->id) return nullptr;
+  for (const Var<T>& input : inputs)
+    if (!input.is_variable() && !(input.place().differentiable() && input.tape_id() == tape->id))
+      return nullptr;
+  return tape;
+}
+
+// The tangents of all that a tape has recorded, for those of the inputs. Throws Error if the output does not
+// depend on an input (unless allow_unused).
+template <class T>
+class Tangents {
+ public:
+  Tangents(const char* call, TapeStorage& tape, const Var<T>& output, const std::vector<Var<T>>& inputs,
+           const std::vector<Var<T>>& tangents, const GradOptions& options)
+      : places(places_of(call, tape, inputs)), sweep(tape, inputs.size()) {
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      sweep.seed(i, places[i], inputs[i].size(), tangents[i].array().data());
+    sweep.template run<T>();
+    for (std::size_t i = 0; i < inputs.size() && !options.allow_unused; ++i)
+      if (inputs[i].size() && !sweep.reached(output.place(), i))
+        fail(call, ": the output does not depend on input ", i, " of shape ", inputs[i].shape(),
+             "; remove it, or ask for zeros with {.allow_unused = true}");
+  }
+
+  std::vector<Place> places;  // of the inputs
+  detail::TangentSweep sweep;
+
+ private:
+  static std::vector<Place> places_of(const char* call, TapeStorage& tape,
+                                      const std::vector<Var<T>>& inputs) {
+    check_versions(tape, call);
+    std::vector<Place> places;
+    for (const Var<T>& input : inputs) places.push_back(input.use(call));
+    return places;
+  }
+};
+
+void end_tape(TapeStorage& tape, const GradOptions& options) {
+  if (options.keep_tape) return;
+  tape.release_nodes();
+  tape.consumed = true;
+}
+
 }  // namespace
 
 template <class T>
@@ -79,6 +131,16 @@ Var<T> jvp(const Var<T>& output, const std::vector<Var<T>>& inputs, const std::v
   output.require_value("jvp");
   need_like("jvp", "tangent", tangents, "input", inputs);
   if (inputs.empty()) fail("jvp: there are no inputs; at least one is needed");
+  if (TapeStorage* tape = forward_mode(output, inputs, options)) {
+    Array<T> result(output.shape(), T(0));
+    {
+      Tangents<T> tangents_of("jvp", *tape, output, inputs, tangents, options);
+      if (const T* tangent = tangents_of.sweep.template tangent<T>(output.place(), output.size()))
+        std::copy_n(tangent, result.size(), result.data());
+    }
+    end_tape(*tape, options);
+    return result;
+  }
   const Var<T> u = variable(Array<T>(output.shape(), T(0)));
   GradOptions first = options;
   first.create_graph = true;
@@ -118,6 +180,22 @@ std::vector<Var<T>> hvp(const Var<T>& output, const std::vector<Var<T>>& inputs,
                         const std::vector<Var<T>>& vectors, GradOptions options) {
   need_like("hvp", "vector", vectors, "input", inputs);
   if (inputs.empty()) fail("hvp: there are no inputs; at least one is needed");
+  if (TapeStorage* tape = forward_mode(output, inputs, options); tape && output.size() == 1) {
+    std::vector<Var<T>> result;
+    {
+      Tangents<T> tangents_of("hvp", *tape, output, inputs, vectors, options);
+      detail::DualSweep sweep(*tape, tangents_of.sweep);
+      sweep.template run<T>(output.place(), tangents_of.places);
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        Array<T> product(inputs[i].shape(), T(0));
+        if (const T* row = sweep.tangents().template gradient<T>(tangents_of.places[i], product.size()))
+          std::copy_n(row, product.size(), product.data());
+        result.emplace_back(std::move(product));
+      }
+    }
+    end_tape(*tape, options);
+    return result;
+  }
   GradOptions first = options;
   first.create_graph = true;
   const Var<T> directional = inner(grad(output, inputs, first), vectors);

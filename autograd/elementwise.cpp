@@ -1,5 +1,6 @@
 #include "elementwise.hpp"
 
+#include "jet.hpp"
 #include "map.hpp"
 #include "transcendental.hpp"
 
@@ -24,17 +25,21 @@ namespace {
 
 template <class T, class... F>
 auto unary() {
-  return std::make_tuple(static_cast<Var<T> (*)(const Var<T>&)>(record_elementwise<F, T>)...);
+  return std::make_tuple(std::pair(static_cast<Var<T> (*)(const Var<T>&)>(record_elementwise<F, T>),
+                                   &element_kernel<F, T, 1>)...);
 }
 template <class T, class... F>
 auto binary() {
-  return std::make_tuple(static_cast<Var<T> (*)(const Var<T>&, const Var<T>&)>(record_elementwise<F, T>)...);
+  return std::make_tuple(
+      std::pair(static_cast<Var<T> (*)(const Var<T>&, const Var<T>&)>(record_elementwise<F, T>),
+                &element_kernel<F, T, 2>)...);
 }
 
 template <class T, class... F>
 auto ternary() {
   return std::make_tuple(
-      static_cast<Var<T> (*)(const Var<T>&, const Var<T>&, const Var<T>&)>(record_elementwise<F, T>)...);
+      std::pair(static_cast<Var<T> (*)(const Var<T>&, const Var<T>&, const Var<T>&)>(record_elementwise<F, T>),
+                &element_kernel<F, T, 3>)...);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 namespace detail {
@@ -23,7 +24,7 @@ void add_to_runs(const Runs& runs, const T* small, T* large) {
 }
 
 template <class T, bool kScatter>
-struct IndexNode : Node {
+struct IndexNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   const char* op;

@@ -3,6 +3,7 @@
 #include "batched_product.hpp"
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 namespace detail {
@@ -15,7 +16,7 @@ constexpr std::size_t kSmallWeight = 256;
 template <class T>
 void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block,
                   const T* w, Transpose t, T beta, T* y) {
-  if (t == Transpose::yes && block->variable_id && in * out > kSmallWeight) {
+  if (t == Transpose::yes && block && block->variable_id && in * out > kSmallWeight) {
     if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
     t = Transpose::no;
   }
@@ -38,27 +39,97 @@ struct ProductNode : Node {
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, rows * width);
     if (!g) return;
-    if (a.place.differentiable()) {
-      const Sink<T> to = sweep.sink<T>(a.place, rows * in);
-      if (ta == Transpose::no)
-        times_weight(g, rows, width, in, b.block, b.data, flip(tb), T(to.accumulate), to.data);
-      else  // dA = op(B) G^T
-        gemm(tb, Transpose::yes, in, rows, width, b.data, tb == Transpose::no ? width : in, g, width,
-             T(to.accumulate), to.data, rows);
-    }
-    if (deferred) {
+    if (a.place.differentiable()) gradient_of_a(sweep, g, b.block, b.data);
+    if (deferred)
       sweep.product<T>(deferred, a.data, a.block, out, rows);
-    } else if (b.place.differentiable()) {
-      const Sink<T> to = sweep.sink<T>(b.place, in * width);
-      const std::size_t a_row = ta == Transpose::no ? in : rows;
-      if (tb == Transpose::no)
-        gemm(flip(ta), Transpose::no, in, width, rows, a.data, a_row, g, width, T(to.accumulate), to.data,
-             width);
+    else if (b.place.differentiable())
+      gradient_of_b(sweep, g, a.data);
+    pass_to_addend(sweep);
+  }
+
+  // dA = G op(B)^T, or its transpose where A is transposed.
+  void gradient_of_a(Sweep& sweep, const T* g, const Block* block, const T* weight) {
+    const Sink<T> to = sweep.sink<T>(a.place, rows * in);
+    if (ta == Transpose::no)
+      times_weight(g, rows, width, in, block, weight, flip(tb), T(to.accumulate), to.data);
+    else  // dA = op(B) G^T
+      gemm(tb, Transpose::yes, in, rows, width, weight, tb == Transpose::no ? width : in, g, width,
+           T(to.accumulate), to.data, rows);
+  }
+
+  // dB = op(A)^T G, or its transpose where B is transposed.
+  void gradient_of_b(Sweep& sweep, const T* g, const T* x) {
+    const Sink<T> to = sweep.sink<T>(b.place, in * width);
+    const std::size_t x_row = ta == Transpose::no ? in : rows;
+    if (tb == Transpose::no)
+      gemm(flip(ta), Transpose::no, in, width, rows, x, x_row, g, width, T(to.accumulate), to.data, width);
+    else
+      gemm(Transpose::yes, ta, width, in, rows, g, width, x, x_row, T(to.accumulate), to.data, in);
+  }
+
+  void gradient_of_bias(Sweep& sweep, const T* g) {
+    T* to = sweep.accumulator<T>(bias, width);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t j = 0; j < width; ++j) to[j] += g[r * width + j];
+  }
+
+  // Y = op(X) op(W) + beta Y
+  void multiply(const T* x, const T* w, T beta, T* y) const {
+    gemm(ta, tb, rows, width, in, x, ta == Transpose::no ? in : rows, w, tb == Transpose::no ? width : in,
+         beta, y, width);
+  }
+
+  bool in_place() const { return addend.slot == out.slot && addend.offset == out.offset; }
+  void pass_to_addend(Sweep& sweep) {
+    if (addend.differentiable() && !in_place()) sweep.pass<T>(out, addend, rows * width);
+  }
+
+  // A'B + AB' + bias' + addend', where an addend whose place became the result's is already there.
+  void tangent(TangentSweep& sweep) {
+    const T* of_a = sweep.tangent<T>(a.place, rows * in);
+    const T* of_b = sweep.tangent<T>(b.place, in * width);
+    const T* of_bias = sweep.tangent<T>(bias, width);
+    const T* of_addend = in_place() ? nullptr : sweep.tangent<T>(addend, rows * width);
+    if (!of_a && !of_b && !of_bias && !of_addend) return;
+    auto [y, accumulate] = sweep.result<T>(out, rows * width);
+    const auto add = [&, y = y](const T* from, std::size_t period) {
+      for (std::size_t r = 0; r < rows; ++r, from += period)
+        for (std::size_t j = 0; j < width; ++j)
+          y[r * width + j] = accumulate ? y[r * width + j] + from[j] : from[j];
+      accumulate = true;
+    };
+    if (of_addend) add(of_addend, width);
+    if (of_bias) add(of_bias, 0);
+    if (of_a) {
+      if (ta == Transpose::no)
+        times_weight(of_a, rows, in, width, b.block, b.data, tb, T(accumulate), y);
       else
-        gemm(Transpose::yes, ta, width, in, rows, g, width, a.data, a_row, T(to.accumulate), to.data, in);
+        multiply(of_a, b.data, T(accumulate), y);
+      accumulate = true;
     }
-    if (addend.differentiable() && (addend.slot != out.slot || addend.offset != out.offset))
-      sweep.pass<T>(out, addend, rows * width);
+    if (of_b) multiply(a.data, of_b, T(accumulate), y);
+  }
+
+  void backward_dual(DualSweep& sweep) {
+    const T* g = sweep.gradients().gradient<T>(out, rows * width);
+    // The gradients: those of variables are of no use.
+    if (g && sweep.flows_on(a.place)) gradient_of_a(sweep.gradients(), g, b.block, b.data);
+    if (g && sweep.flows_on(b.place)) gradient_of_b(sweep.gradients(), g, a.data);
+    if (g && sweep.flows_on(bias)) gradient_of_bias(sweep.gradients(), g);
+    pass_to_addend(sweep.gradients());
+    // Their tangents: the rule on that of G, and on G with the tangents of A and B.
+    backward(sweep.tangents());
+    if (!g) return;
+    if (a.place.differentiable())
+      if (const T* of_b = sweep.values().tangent<T>(b.place, in * width))
+        gradient_of_a(sweep.tangents(), g, nullptr, of_b);
+    if (b.place.differentiable())
+      if (const T* of_a = sweep.values().tangent<T>(a.place, rows * in)) {
+        if (deferred)
+          sweep.cross_product(deferred, of_a, sweep.values().block(a.place), out, rows);
+        else
+          gradient_of_b(sweep.tangents(), g, of_a);
+      }
   }
 
   void record(Recorded& sweep) {
@@ -75,7 +146,7 @@ struct ProductNode : Node {
           b.place, w.shape(),
           tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
     if (bias.differentiable()) sweep.add(bias, {width}, g);
-    if (addend.differentiable() && (addend.slot != out.slot || addend.offset != out.offset))
+    if (addend.differentiable() && !in_place())
       sweep.add(addend, {rows, width}, g);
   }
 

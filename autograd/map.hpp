@@ -7,6 +7,7 @@
 #include "description.hpp"
 #include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 namespace detail {
@@ -23,6 +24,17 @@ void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>&
 template <class T>
 void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
                  std::size_t count, const Shape& shape, const char* op);
+
+// Where the gradients of the wanted operands (by their bits) go.
+template <class T>
+void find_targets(Sweep& sweep, const BodyArguments<T>& arguments, std::uint32_t wanted, Target<T>* targets);
+
+// The rules of a map beyond its gradient.
+template <class T>
+void tangent_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments, TangentSweep& sweep);
+template <class T>
+void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments,
+                           DualSweep& sweep);
 
 // A body on operands, recorded as one node.
 template <class T, class F, std::size_t kInputs>
@@ -67,37 +79,34 @@ struct MapNode : Node {
         return;
       }
     }
-    typename Kernel::Target target[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i)
-      if (in[i].place.differentiable() && !target[i].data) find_target(sweep, i, target);
+    Target<T> target[kInputs];
+    std::uint32_t wanted = 0;
+    for (std::size_t i = 0; i < kInputs; ++i) wanted |= std::uint32_t{in[i].place.differentiable()} << i;
+    find_targets(sweep, arguments(), wanted, target);
     if (stash)
       Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
     else
       Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr);
   }
 
-  void find_target(Sweep& sweep, std::size_t i, typename Kernel::Target* target) {
-    const Operand<T>& operand = in[i];
-    const auto open = [&](std::size_t elements, bool overwrites) -> typename Kernel::Target {
-      if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
-      const Sink<T> s = sweep.sink<T>(operand.place, elements);
-      return {s.data, s.accumulate};
-    };
-    if (operand.layout != Layout::columns) {
-      target[i] =
-          open(operand.layout == Layout::full ? rows * cols : operand.width, operand.layout == Layout::full);
-      return;
+  // Beyond the gradient, by the body's program.
+  void tangent(TangentSweep& sweep) { tangent_of_body(program(sweep), arguments(), sweep); }
+  void backward_dual(DualSweep& sweep) {
+    backward_dual_of_body(program(sweep.values()), arguments(), sweep);
+  }
+
+  BodyArguments<T> arguments() const { return {in, out, rows, cols, overlapping}; }
+
+  const BodyProgram<T>& program(TangentSweep& sweep) const {
+    BodyProgram<T>& program = sweep.program<T>();
+    if (std::is_empty_v<F> && program.is_of(type)) return program;
+    program.begin(type, kInputs);
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      std::apply([&](const auto&... y) { (program.give(y), ...); },
+                 as_tuple(static_cast<const F&>(body)(program.input(kI)...)));
     }
-    // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
-    const auto same_matrix = [&](std::size_t k) {
-      return in[k].layout == Layout::columns && in[k].place.slot == operand.place.slot &&
-             in[k].place.offset == operand.place.offset;
-    };
-    std::size_t covered = 0;
-    for (std::size_t k = i; k < kInputs; ++k) covered += same_matrix(k) ? cols : 0;
-    const typename Kernel::Target whole = open(rows * operand.width, covered == operand.width);
-    for (std::size_t k = i; k < kInputs; ++k)
-      if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
+    (std::make_index_sequence<kInputs>{});
+    return program;
   }
 
   void record(RecordedSweep<T>& sweep) {
@@ -281,6 +290,14 @@ void add_operand(Operand<T>*& next, const Chunks<T, K>& x, const Shape& shape, V
 template <class T>
 bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows,
              std::size_t& cols);
+extern template void find_targets(Sweep&, const BodyArguments<float>&, std::uint32_t, Target<float>*);
+extern template void find_targets(Sweep&, const BodyArguments<double>&, std::uint32_t, Target<double>*);
+extern template void tangent_of_body(const BodyProgram<float>&, const BodyArguments<float>&, TangentSweep&);
+extern template void tangent_of_body(const BodyProgram<double>&, const BodyArguments<double>&, TangentSweep&);
+extern template void backward_dual_of_body(const BodyProgram<float>&, const BodyArguments<float>&,
+                                           DualSweep&);
+extern template void backward_dual_of_body(const BodyProgram<double>&, const BodyArguments<double>&,
+                                           DualSweep&);
 extern template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 extern template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
 

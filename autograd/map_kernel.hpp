@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -33,6 +34,29 @@ struct Operand {
   std::size_t first;       // for columns, the first of them
   Layout layout;
 };
+
+// Where the gradient of an operand goes.
+template <class T>
+struct Target {
+  T* data = nullptr;  // null: no gradient wanted
+  bool accumulate = false;
+};
+
+// What a map was called with.
+template <class T>
+struct BodyArguments {
+  std::span<const Operand<T>> in;
+  std::span<const Place> out;
+  std::size_t rows, cols;
+  bool overlapping;  // two operands are parts of one slot that cannot be written in one pass
+};
+
+// Elements of an operand as a whole: of the wider matrix, for columns.
+template <class T>
+std::size_t operand_size(const Operand<T>& operand, std::size_t rows, std::size_t cols) {
+  if (operand.layout == Layout::full) return rows * cols;
+  return operand.layout == Layout::columns ? rows * operand.width : operand.width;
+}
 
 // Walks the rows of an operand, or of its gradient.
 template <class P>
@@ -173,14 +197,9 @@ struct MapKernel {
     }
   }
 
-  struct Target {
-    T* data = nullptr;  // null: no gradient wanted
-    bool accumulate = false;
-  };
-
   template <bool kReplay>
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
-                                        const Target* target, std::size_t rows, std::size_t cols, T* stash) {
+                                        const Target<T>* target, std::size_t rows, std::size_t cols, T* stash) {
     RowCursor<const T*> at[kInputs];
     RowCursor<T*> to[kInputs];
     for (std::size_t i = 0; i < kInputs; ++i) {

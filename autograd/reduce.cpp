@@ -5,6 +5,7 @@
 #include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "shape_ops.hpp"
+#include "tangent_sweep.hpp"
 #include "transcendental.hpp"
 #include "views.hpp"
 
@@ -108,7 +109,7 @@ Indices find_extreme(const char* call, const Var<T>& x, bool largest) {
 }
 
 template <class T>
-struct CumsumNode : detail::Node {
+struct CumsumNode : detail::LinearNode<T> {
   using value_type = T;
   using Recorded = detail::RecordedSweep<T>;
   detail::Place in, out;

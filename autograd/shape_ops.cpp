@@ -2,6 +2,7 @@
 
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 #include "strided.hpp"
 
 namespace autograd {
@@ -109,7 +110,7 @@ bool broadcasts(const Shape& small, const Shape& large) {
 }
 
 template <class T>
-struct BroadcastNode : Node {
+struct BroadcastNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   Place in, out;
@@ -133,7 +134,7 @@ struct BroadcastNode : Node {
 };
 
 template <class T>
-struct SumToNode : Node {
+struct SumToNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   Place in, out;
@@ -159,7 +160,7 @@ struct SumToNode : Node {
 
 // Matrices of the same rows beside each other; with one row, arrays behind each other.
 template <class T>
-struct ConcatNode : Node {
+struct ConcatNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   struct Part {

@@ -3,6 +3,7 @@
 #include "blas.hpp"
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd::detail {
 namespace {
@@ -90,7 +91,7 @@ void add_to(const T* from, const StridedView& view, T* array) {
 }
 
 template <class T>
-struct GatherNode : Node {
+struct GatherNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   Place in, out;
@@ -119,7 +120,7 @@ struct GatherNode : Node {
 };
 
 template <class T>
-struct ScatterNode : Node {
+struct ScatterNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   Place in, out;

@@ -3,33 +3,13 @@
 #include <cstring>
 
 #include "blas.hpp"
+#include "denormals.hpp"
 #include "trace.hpp"
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 namespace autograd::detail {
-namespace {
-
-// A gradient that shrinks over many steps ends in denormal numbers, which are some hundred times slower to
-// compute with. They are flushed to zero while the sweep runs; what the caller had set comes back after it.
-class FlushDenormals {
- public:
-#if defined(__SSE2__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-#endif
-};
-
-}  // namespace
-
 const char* Sweep::arrived(Place place, std::size_t size) {
   if (!place.differentiable()) return nullptr;
-  Slot& slot = tape_.slots[place.slot];
+  Slot& slot = slots_[place.slot];
   if (slot.pending) flush(place.slot);
   const std::size_t begin = place.offset, end = begin + size;
   static const char empty = 0;
@@ -48,7 +28,7 @@ const char* Sweep::arrived(Place place, std::size_t size) {
 }
 
 char* Sweep::writable(Place place, std::size_t size, bool& accumulate) {
-  Slot& slot = tape_.slots[place.slot];
+  Slot& slot = slots_[place.slot];
   const std::size_t bytes = slot.element_bytes, begin = place.offset, end = begin + size;
   if (!slot.gradient) {
     slot.gradient = allocate_block(slot.size * bytes);
@@ -90,9 +70,9 @@ char* Sweep::writable(Place place, std::size_t size, bool& accumulate) {
 }
 
 bool Sweep::share(Place from, Place to, std::size_t size) {
-  Slot& target = tape_.slots[to.slot];
+  Slot& target = slots_[to.slot];
   if (target.gradient || to.offset != 0 || size != target.size || target.keep) return false;
-  const Slot& source = tape_.slots[from.slot];
+  const Slot& source = slots_[from.slot];
   target.gradient = retain(source.gradient);
   target.data = source.data + from.offset * source.element_bytes;
   target.low = 0;
@@ -171,11 +151,10 @@ void pack(Deferred& d) {
 }  // namespace
 
 template <class T>
-void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
-  Deferred& d = tape_.deferred[index - 1];
-  const T* g = gradient<T>(g_place, rows * d.out);
-  if (!g) return;
-  if (rows >= kFlushRows || !rows || tape_.trace) return add_product(*this, d, a, g, rows);
+void Sweep::product(std::uint32_t index, const T* a, Block* a_block, const T* g, Block* g_block,
+                    std::size_t rows) {
+  Deferred& d = deferred_[index - 1];
+  if (rows >= kFlushRows || !rows || at_once_) return add_product(*this, d, a, g, rows);
   d.flush = flush_rows<T>;
   list_pending(index);
   const std::size_t a_bytes = rows * d.in * sizeof(T), g_bytes = rows * d.out * sizeof(T);
@@ -190,11 +169,11 @@ void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_pla
       d.a = a_at;
       d.g = g_at;
       d.a_block = retain(a_block);
-      d.g_block = retain(slot(g_place.slot).gradient);
+      d.g_block = retain(g_block);
       d.rows = rows;
       return;
     }
-    if (d.a_block == a_block && d.g_block == slot(g_place.slot).gradient && a_at + a_bytes == d.a &&
+    if (d.a_block == a_block && d.g_block == g_block && a_at + a_bytes == d.a &&
         g_at + g_bytes == d.g) {  // the rows before the pending ones: nothing to copy
       d.a = a_at;
       d.g = g_at;
@@ -210,13 +189,13 @@ void Sweep::product(std::uint32_t index, const T* a, Block* a_block, Place g_pla
   d.rows += rows;
 }
 
-template void Sweep::product<float>(std::uint32_t, const float*, Block*, Place, std::size_t);
-template void Sweep::product<double>(std::uint32_t, const double*, Block*, Place, std::size_t);
+template void Sweep::product(std::uint32_t, const float*, Block*, const float*, Block*, std::size_t);
+template void Sweep::product(std::uint32_t, const double*, Block*, const double*, Block*, std::size_t);
 
 void Sweep::flush(SlotId id) {
-  std::uint32_t i = std::exchange(tape_.slots[id].pending, 0);
+  std::uint32_t i = std::exchange(slots_[id].pending, 0);
   while (i) {
-    Deferred& d = tape_.deferred[i - 1];
+    Deferred& d = deferred_[i - 1];
     const std::size_t list = d.weight.slot == id ? 0 : 1;
     i = std::exchange(d.next_pending[list], 0);
     d.listed[list] = false;
@@ -226,13 +205,13 @@ void Sweep::flush(SlotId id) {
 
 // Puts a product that has rows on the lists of the slots that they are for.
 void Sweep::list_pending(std::uint32_t index) {
-  Deferred& d = tape_.deferred[index - 1];
+  Deferred& d = deferred_[index - 1];
   const Place places[] = {d.weight, d.bias};
   for (std::size_t list = 0; list < 2; ++list) {
     if (!places[list].differentiable() || d.listed[list]) continue;
     if (list == 1 && d.bias.slot == d.weight.slot) continue;  // one list serves both
     d.listed[list] = true;
-    d.next_pending[list] = std::exchange(tape_.slots[places[list].slot].pending, index);
+    d.next_pending[list] = std::exchange(slots_[places[list].slot].pending, index);
   }
 }
 

@@ -38,11 +38,15 @@ struct Place {
 
 struct Node;
 class Sweep;
+class TangentSweep;
+class DualSweep;
 class Trace;
 struct Description;
 
 struct NodeType {
   void (*backward)(Node&, Sweep&);
+  void (*tangent)(Node&, TangentSweep&);        // the tangents of the results, from those of the operands
+  void (*backward_dual)(Node&, DualSweep&);     // backward, and the tangent of what it does
   void (*record)(Node&, void* recorded_sweep);  // the same rule, written to the tape
   void (*release)(Node&);                       // gives back what the node holds
   void (*describe)(const Node&, Description&);
@@ -61,6 +65,8 @@ struct Node {
 template <class N>
 inline constexpr NodeType node_type{
     [](Node& node, Sweep& sweep) { static_cast<N&>(node).backward(sweep); },
+    [](Node& node, TangentSweep& sweep) { static_cast<N&>(node).tangent(sweep); },
+    [](Node& node, DualSweep& sweep) { static_cast<N&>(node).backward_dual(sweep); },
     [](Node& node, void* sweep) { static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep)); },
     [](Node& node) { static_cast<N&>(node).release(); },
     [](const Node& node, Description& description) { static_cast<const N&>(node).describe(description); },
@@ -222,7 +228,10 @@ struct Sink {
 // The reverse sweep in progress, as a rule sees it.
 class Sweep {
  public:
-  explicit Sweep(TapeStorage& tape) : tape_(tape) {}
+  explicit Sweep(TapeStorage& tape) : Sweep(tape.slots, tape.deferred, tape.trace) {}
+  // Over arrays of one's own, one for each slot of a tape. `at_once` computes products when they come.
+  Sweep(std::vector<Slot>& slots, std::vector<Deferred>& deferred, bool at_once)
+      : slots_(slots), deferred_(deferred), at_once_(at_once) {}
 
   // The gradient that has arrived at a value, complete; null if none has.
   template <class T>
@@ -254,9 +263,14 @@ class Sweep {
   // later. The memory of A is that of a value, the memory of G that of the slot `g_place`, and both are
   // final.
   template <class T>
-  void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows);
+  void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
+    if (const T* g = gradient<T>(g_place, rows * deferred_[index - 1].out))
+      product(index, a, a_block, g, slot(g_place.slot).gradient, rows);
+  }
+  template <class T>
+  void product(std::uint32_t index, const T* a, Block* a_block, const T* g, Block* g_block, std::size_t rows);
 
-  Slot& slot(SlotId id) { return tape_.slots[id]; }
+  Slot& slot(SlotId id) { return slots_[id]; }
   void flush(SlotId id);
 
  private:
@@ -265,13 +279,15 @@ class Sweep {
   char* writable(Place place, std::size_t size, bool& accumulate);
   bool share(Place from, Place to, std::size_t size);
 
-  TapeStorage& tape_;
+  std::vector<Slot>& slots_;
+  std::vector<Deferred>& deferred_;
+  bool at_once_;
 };
 
 extern template void Sweep::pass<float>(Place, Place, std::size_t);
 extern template void Sweep::pass<double>(Place, Place, std::size_t);
-extern template void Sweep::product<float>(std::uint32_t, const float*, Block*, Place, std::size_t);
-extern template void Sweep::product<double>(std::uint32_t, const double*, Block*, Place, std::size_t);
+extern template void Sweep::product(std::uint32_t, const float*, Block*, const float*, Block*, std::size_t);
+extern template void Sweep::product(std::uint32_t, const double*, Block*, const double*, Block*, std::size_t);
 
 // A gradient to start the sweep from. Null data stands for 1.
 struct Seed {

@@ -1,0 +1,24 @@
+// Denormal numbers while a sweep runs.
+#pragma once
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace autograd::detail {
+
+// A gradient that shrinks over many steps ends in denormal numbers, which are some hundred times slower to
+// compute with. They are flushed to zero while a sweep runs; what the caller had set comes back after it.
+class FlushDenormals {
+ public:
+#if defined(__SSE2__)
+  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushDenormals() { _mm_setcsr(saved_); }
+  FlushDenormals(const FlushDenormals&) = delete;
+
+ private:
+  unsigned saved_;
+#endif
+};
+
+}  // namespace autograd::detail
