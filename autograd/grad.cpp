@@ -8,6 +8,23 @@ using namespace detail;
 
 namespace {
 
+// Has sweeps keep the gradients of some places for as long as it lives.
+class KeptGradients {
+ public:
+  KeptGradients(TapeStorage& tape, const std::vector<Place>& places) : tape_(tape), places_(places) {
+    for (const Place& place : places) before_.push_back(std::exchange(tape.slots[place.slot].keep, true));
+  }
+  KeptGradients(const KeptGradients&) = delete;
+  ~KeptGradients() {
+    for (std::size_t i = places_.size(); i-- > 0;) tape_.slots[places_[i].slot].keep = before_[i];
+  }
+
+ private:
+  TapeStorage& tape_;
+  const std::vector<Place>& places_;
+  std::vector<char> before_;
+};
+
 template <class T>
 void need_use(const Var<T>& input, std::size_t index, const GradOptions& options) {
   if (!options.allow_unused)
@@ -58,8 +75,7 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
     return result;
   }
 
-  std::vector<char> kept;
-  for (const Place& place : places) kept.push_back(std::exchange(tape->slots[place.slot].keep, true));
+  const KeptGradients kept(*tape, places);
   const Seed one{seed, 1, nullptr};
   // An Error for an unused input must leave the tape as it is, so the tape can only be consumed after the
   // sweep.
@@ -74,7 +90,6 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
     if (const T* g = sweep.gradient<T>(places[i], array.size())) std::copy_n(g, array.size(), array.data());
     result.emplace_back(std::move(array));
   }
-  for (std::size_t i = places.size(); i-- > 0;) tape->slots[places[i].slot].keep = kept[i];
   clear_gradients(*tape);
   if (first_unused < inputs.size()) need_use(inputs[first_unused], first_unused, options);
   if (consume && !tape->consumed) {

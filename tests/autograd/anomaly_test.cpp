@@ -347,6 +347,15 @@ TEST_CASE("only what the loss depends on has a gradient that can fail") {
   CHECK(test::numbers(ag::grad(y, x)) == std::vector<double>{0, 2});
 }
 
+TEST_CASE("a failed grad keeps no gradient of what it was asked for") {
+  const V x = named("x", Vector{0, 1});
+  Tape tape({.detect_anomaly = true});
+  const V h = 2 * x, root = ag::sum(sqrt(h)), y = ag::sum(square(h));
+  CHECK_THROWS_AS(ag::grad(root, h, {.keep_tape = true}), ag::Error);
+  for (int i = 0; i < 2; ++i)
+    CHECK(test::numbers(tape.backward(y, {.keep_tape = true}).array(x)) == std::vector<double>{0, 8});
+}
+
 TEST_CASE("what is computed besides a tape that detects anomalies is not watched") {
   const V x = ag::variable(Vector{-1, 4});
   Tape tape({.detect_anomaly = true});
