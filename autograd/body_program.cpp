@@ -40,8 +40,8 @@ struct Position {
   std::size_t row, col;
 };
 
-// Calls run(where the elements lie in an operand, which of the block they are, how many) for the elements from
-// a position on, row by row.
+// Calls run(where the elements lie in an operand, which of the block they are, how many) for the elements
+// from a position on, row by row.
 template <class T, class Run>
 void for_rows(const Operand<T>& operand, Position at, std::size_t cols, std::size_t count, Run&& run) {
   std::size_t row = operand.period ? at.row % operand.period : at.row;
@@ -55,7 +55,8 @@ void for_rows(const Operand<T>& operand, Position at, std::size_t cols, std::siz
 
 // The elements of an operand (or its tangent) from a position on, with zeros up to a whole batch.
 template <class T>
-void gather(const Operand<T>& operand, const T* data, Position at, std::size_t cols, std::size_t count, T* to) {
+void gather(const Operand<T>& operand, const T* data, Position at, std::size_t cols, std::size_t count,
+            T* to) {
   for_rows(operand, at, cols, count, [&](std::size_t from, std::size_t first, std::size_t n) {
     if (is_splat(operand.layout))
       std::fill_n(to + first, n, data[from]);
@@ -157,7 +158,7 @@ class ProgramRun {
       ProgramValue<T>* x[] = {&values_[step->x[0]], &values_[step->x[1]], &values_[step->x[2]]};
       step->kernel->backward(x, y, batches);
     }
-    }
+  }
 
  private:
   static constexpr std::size_t kLanes = Batch<T>::size;
@@ -217,13 +218,14 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
       run[step.y].reached |= step.kernel->passes[i] && run[step.x[i]].reached;
 
   std::vector<Target<T>> to_gradient(inputs), to_tangent(inputs);
-  std::uint32_t differentiable = 0, flows_on = 0;
-  for (std::size_t i = 0; i < inputs; ++i) {
-    differentiable |= std::uint32_t{arguments.in[i].place.differentiable()} << i;
-    flows_on |= std::uint32_t{sweep.flows_on(arguments.in[i].place)} << i;
-  }
-  find_targets(sweep.gradients(), arguments, flows_on, to_gradient.data());
-  find_targets(sweep.tangents(), arguments, differentiable, to_tangent.data());
+  const auto find = [&](Sweep& of, std::vector<Target<T>>& targets, auto&& wanted) {
+    find_targets(of, arguments.in.data(), inputs, arguments.rows, arguments.cols, arguments.overlapping,
+                 targets.data(), wanted);
+  };
+  find(sweep.gradients(), to_gradient,
+       [&](const Operand<T>& operand) { return sweep.flows_on(operand.place); });
+  find(sweep.tangents(), to_tangent,
+       [](const Operand<T>& operand) { return operand.place.differentiable(); });
 
   run.for_blocks([&](std::size_t first, std::size_t count, Position at) {
     run.forward(count, at);
@@ -259,8 +261,8 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
   });
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                                \
-  template void tangent_of_body(const BodyProgram<T>&, const BodyArguments<T>&, TangentSweep&);              \
+#define UNROLL_INSTANTIATE(T)                                                                   \
+  template void tangent_of_body(const BodyProgram<T>&, const BodyArguments<T>&, TangentSweep&); \
   template void backward_dual_of_body(const BodyProgram<T>&, const BodyArguments<T>&, DualSweep&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

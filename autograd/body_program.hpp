@@ -1,8 +1,9 @@
 // A map body as a straight-line program: the functions it applies, one after another.
 //
 // The kernels of a map are compiled for each body, which makes the gradient fast and costs the user's
-// compiler time. What is needed less often, its tangents, is interpreted instead: the body is called once with
-// symbols, which note the functions applied to them, and the library has compiled kernels for each function.
+// compiler time. What is needed less often, its tangents, is interpreted instead: the body is called once
+// with symbols, which note the functions applied to them, and the library has compiled kernels for each
+// function.
 #pragma once
 
 #include <array>

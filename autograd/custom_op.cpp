@@ -77,14 +77,15 @@ struct CustomNode : Node {
     Node* const last = tape.last;
     Recorded transposed(tape);
     for (std::size_t i = 0; i < gradients.size(); ++i)
-      if (of_inputs[i].defined() && gradients[i].defined() && op->inputs[i].place.differentiable())
-        transposed.add(gradients[i].place(), op->inputs[i].shape, of_inputs[i]);
+      if (of_inputs[i].defined() && gradients[i].defined())
+        transposed.add(gradients[i].use(op->name.c_str()), op->inputs[i].shape, of_inputs[i]);
     transposed.run(last, before);
     if (const Var<T> result = transposed.gradient(g.place(), g.shape()); result.defined())
       sweep.add(op->output.place, result.array());
   }
 
-  // The rule once more, recorded: its values are what arrives at the inputs, its tangents the tangents of that.
+  // The rule once more, recorded: its values are what arrives at the inputs, its tangents the tangents of
+  // that.
   void backward_dual(DualSweep& sweep) {
     const Saved<T>& y = op->output;
     const std::size_t size = y.shape.size();
@@ -100,12 +101,15 @@ struct CustomNode : Node {
     const Var<T> g = differentiable(tape, array(of_y[0]));
     Node* const before = tape.last;
     const std::vector<Var<T>> gradients = recorded_rule(g);
+    std::vector<Place> places;
+    for (const Var<T>& gradient : gradients)
+      places.push_back(gradient.defined() ? gradient.use(op->name.c_str()) : Place{});
     sweep.values().run_on(before, g.place(), array(of_y[1]));
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       const Saved<T>& input = op->inputs[i];
       if (!input.place.differentiable() || !gradients[i].defined()) continue;
       add(sweep.gradients(), input, gradients[i].array());
-      const Var<T> tangent = sweep.values().template tangent_var<T>(gradients[i].place(), input.shape);
+      const Var<T> tangent = sweep.values().template tangent_var<T>(places[i], input.shape);
       if (tangent.defined()) add(sweep.tangents(), input, tangent.array());
     }
   }

@@ -64,7 +64,8 @@ Var<T> rows_of_gradients(const Var<T>& output, const Var<T>& input, GradOptions 
 // The tape that forward mode can run on: null where the recorded way is needed, or is to say what is wrong.
 // Recorded is what is to be differentiated again, and what a traced tape is to show and check for anomalies.
 template <class T>
-TapeStorage* forward_mode(const Var<T>& output, const std::vector<Var<T>>& inputs, const GradOptions& options) {
+TapeStorage* forward_mode(const Var<T>& output, const std::vector<Var<T>>& inputs,
+                          const GradOptions& options) {
   TapeStorage* tape = detail::recording();
   if (!tape || tape->trace || options.create_graph) return nullptr;
   if (!output.place().differentiable() || output.tape_id() != tape->id) return nullptr;
@@ -81,7 +82,7 @@ class Tangents {
  public:
   Tangents(const char* call, TapeStorage& tape, const Var<T>& output, const std::vector<Var<T>>& inputs,
            const std::vector<Var<T>>& tangents, const GradOptions& options)
-      : places(places_of(call, tape, inputs)), sweep(tape, inputs.size()) {
+      : places(places_of(call, tape, inputs)), recorded(tape), sweep(tape, inputs.size()) {
     for (std::size_t i = 0; i < inputs.size(); ++i)
       sweep.seed(i, places[i], inputs[i].size(), tangents[i].array().data());
     sweep.template run<T>();
@@ -92,6 +93,7 @@ class Tangents {
   }
 
   std::vector<Place> places;  // of the inputs
+  detail::TakeBack recorded;  // by rules of custom ops
   detail::TangentSweep sweep;
 
  private:

@@ -37,9 +37,9 @@ auto binary() {
 
 template <class T, class... F>
 auto ternary() {
-  return std::make_tuple(
-      std::pair(static_cast<Var<T> (*)(const Var<T>&, const Var<T>&, const Var<T>&)>(record_elementwise<F, T>),
-                &element_kernel<F, T, 3>)...);
+  return std::make_tuple(std::pair(
+      static_cast<Var<T> (*)(const Var<T>&, const Var<T>&, const Var<T>&)>(record_elementwise<F, T>),
+      &element_kernel<F, T, 3>)...);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace autograd::detail {
 
-// A batch and its derivative along a direction, if it has one other than zero. Slopes are computed on jets, too:
-// the tangent of a slope is a second derivative along the direction.
+// A batch and its derivative along a direction, if it has one other than zero. Slopes are computed on jets,
+// too: the tangent of a slope is a second derivative along the direction.
 template <class T>
 struct Jet {
   using value_type = T;

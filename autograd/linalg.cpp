@@ -48,7 +48,7 @@ struct ProductNode : Node {
   }
 
   // dA = G op(B)^T, or its transpose where A is transposed.
-  void gradient_of_a(Sweep& sweep, const T* g, const Block* block, const T* weight) {
+  [[gnu::always_inline]] void gradient_of_a(Sweep& sweep, const T* g, const Block* block, const T* weight) {
     const Sink<T> to = sweep.sink<T>(a.place, rows * in);
     if (ta == Transpose::no)
       times_weight(g, rows, width, in, block, weight, flip(tb), T(to.accumulate), to.data);
@@ -58,7 +58,7 @@ struct ProductNode : Node {
   }
 
   // dB = op(A)^T G, or its transpose where B is transposed.
-  void gradient_of_b(Sweep& sweep, const T* g, const T* x) {
+  [[gnu::always_inline]] void gradient_of_b(Sweep& sweep, const T* g, const T* x) {
     const Sink<T> to = sweep.sink<T>(b.place, in * width);
     const std::size_t x_row = ta == Transpose::no ? in : rows;
     if (tb == Transpose::no)
@@ -146,8 +146,7 @@ struct ProductNode : Node {
           b.place, w.shape(),
           tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
     if (bias.differentiable()) sweep.add(bias, {width}, g);
-    if (addend.differentiable() && !in_place())
-      sweep.add(addend, {rows, width}, g);
+    if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
   }
 
   void describe(Description& d) const;

@@ -165,38 +165,6 @@ bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::s
   return overlapping;
 }
 
-template <class T>
-void find_targets(Sweep& sweep, const BodyArguments<T>& arguments, std::uint32_t wanted, Target<T>* targets) {
-  const auto& [in, out, rows, cols, overlapping] = arguments;
-  const auto open = [&, overlapping = overlapping](const Operand<T>& operand, std::size_t elements,
-                                                   bool overwrites) -> Target<T> {
-    if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
-    const Sink<T> s = sweep.sink<T>(operand.place, elements);
-    return {s.data, s.accumulate};
-  };
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    const Operand<T>& operand = in[i];
-    if (!(wanted >> i & 1) || targets[i].data) continue;
-    const std::size_t elements = operand_size(operand, rows, cols);
-    if (operand.layout != Layout::columns) {
-      targets[i] = open(operand, elements, operand.layout == Layout::full);
-      continue;
-    }
-    // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
-    const auto same_matrix = [&](const Operand<T>& other) {
-      return other.layout == Layout::columns && other.place.slot == operand.place.slot &&
-             other.place.offset == operand.place.offset;
-    };
-    std::size_t covered = 0;
-    for (std::size_t k = i; k < in.size(); ++k) covered += same_matrix(in[k]) ? cols : 0;
-    const Target<T> whole = open(operand, elements, covered == operand.width);
-    for (std::size_t k = i; k < in.size(); ++k)
-      if (same_matrix(in[k])) targets[k] = {whole.data + in[k].first, whole.accumulate};
-  }
-}
-
-template void find_targets(Sweep&, const BodyArguments<float>&, std::uint32_t, Target<float>*);
-template void find_targets(Sweep&, const BodyArguments<double>&, std::uint32_t, Target<double>*);
 template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
 template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&, const char*);
 template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t,

@@ -25,10 +25,6 @@ template <class T>
 void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
                  std::size_t count, const Shape& shape, const char* op);
 
-// Where the gradients of the wanted operands (by their bits) go.
-template <class T>
-void find_targets(Sweep& sweep, const BodyArguments<T>& arguments, std::uint32_t wanted, Target<T>* targets);
-
 // The rules of a map beyond its gradient.
 template <class T>
 void tangent_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments, TangentSweep& sweep);
@@ -80,9 +76,8 @@ struct MapNode : Node {
       }
     }
     Target<T> target[kInputs];
-    std::uint32_t wanted = 0;
-    for (std::size_t i = 0; i < kInputs; ++i) wanted |= std::uint32_t{in[i].place.differentiable()} << i;
-    find_targets(sweep, arguments(), wanted, target);
+    find_targets(sweep, in, kInputs, rows, cols, overlapping, target,
+                 [](const Operand<T>& operand) { return operand.place.differentiable(); });
     if (stash)
       Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
     else
@@ -91,9 +86,7 @@ struct MapNode : Node {
 
   // Beyond the gradient, by the body's program.
   void tangent(TangentSweep& sweep) { tangent_of_body(program(sweep), arguments(), sweep); }
-  void backward_dual(DualSweep& sweep) {
-    backward_dual_of_body(program(sweep.values()), arguments(), sweep);
-  }
+  void backward_dual(DualSweep& sweep) { backward_dual_of_body(program(sweep.values()), arguments(), sweep); }
 
   BodyArguments<T> arguments() const { return {in, out, rows, cols, overlapping}; }
 
@@ -290,8 +283,6 @@ void add_operand(Operand<T>*& next, const Chunks<T, K>& x, const Shape& shape, V
 template <class T>
 bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows,
              std::size_t& cols);
-extern template void find_targets(Sweep&, const BodyArguments<float>&, std::uint32_t, Target<float>*);
-extern template void find_targets(Sweep&, const BodyArguments<double>&, std::uint32_t, Target<double>*);
 extern template void tangent_of_body(const BodyProgram<float>&, const BodyArguments<float>&, TangentSweep&);
 extern template void tangent_of_body(const BodyProgram<double>&, const BodyArguments<double>&, TangentSweep&);
 extern template void backward_dual_of_body(const BodyProgram<float>&, const BodyArguments<float>&,

@@ -58,6 +58,37 @@ std::size_t operand_size(const Operand<T>& operand, std::size_t rows, std::size_
   return operand.layout == Layout::columns ? rows * operand.width : operand.width;
 }
 
+// Finds where the gradients of the operands go that are wanted.
+template <class T, class Wanted>
+[[gnu::always_inline]] inline void find_targets(Sweep& sweep, const Operand<T>* in, std::size_t inputs,
+                                                std::size_t rows, std::size_t cols, bool overlapping,
+                                                Target<T>* target, Wanted&& wanted) {
+  const auto open = [&](const Operand<T>& operand, bool overwrites) -> Target<T> {
+    const std::size_t elements = operand_size(operand, rows, cols);
+    if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
+    const Sink<T> s = sweep.sink<T>(operand.place, elements);
+    return {s.data, s.accumulate};
+  };
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const Operand<T>& operand = in[i];
+    if (!wanted(operand) || target[i].data) continue;
+    if (operand.layout != Layout::columns) {
+      target[i] = open(operand, operand.layout == Layout::full);
+      continue;
+    }
+    // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
+    const auto same_matrix = [&](std::size_t k) {
+      return in[k].layout == Layout::columns && in[k].place.slot == operand.place.slot &&
+             in[k].place.offset == operand.place.offset;
+    };
+    std::size_t covered = 0;
+    for (std::size_t k = i; k < inputs; ++k) covered += same_matrix(k) ? cols : 0;
+    const Target<T> whole = open(operand, covered == operand.width);
+    for (std::size_t k = i; k < inputs; ++k)
+      if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
+  }
+}
+
 // Walks the rows of an operand, or of its gradient.
 template <class P>
 struct RowCursor {
@@ -199,7 +230,8 @@ struct MapKernel {
 
   template <bool kReplay>
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
-                                        const Target<T>* target, std::size_t rows, std::size_t cols, T* stash) {
+                                        const Target<T>* target, std::size_t rows, std::size_t cols,
+                                        T* stash) {
     RowCursor<const T*> at[kInputs];
     RowCursor<T*> to[kInputs];
     for (std::size_t i = 0; i < kInputs; ++i) {

@@ -2,8 +2,8 @@
 
 #include "description.hpp"
 #include "recorded_sweep.hpp"
-#include "tangent_sweep.hpp"
 #include "strided.hpp"
+#include "tangent_sweep.hpp"
 
 namespace autograd {
 namespace detail {

@@ -46,6 +46,33 @@ void SlotArrays::drop(std::size_t from, std::size_t to) {
   }
 }
 
+TakeBack::TakeBack(TapeStorage& tape)
+    : tape_(tape),
+      last_(tape.last),
+      slots_at_last_(tape.slots_at_last),
+      nodes_(tape.nodes),
+      slots_(tape.slots.size()),
+      leaves_(tape.leaves.size()),
+      deferred_(tape.deferred.size()),
+      chunk_(tape.chunk),
+      cursor_(tape.cursor),
+      limit_(tape.limit) {}
+
+TakeBack::~TakeBack() {
+  if (tape_.slots.size() == slots_ || tape_.leaves.size() != leaves_) return;
+  for (; tape_.last != last_; tape_.last = tape_.last->previous) tape_.last->type->release(*tape_.last);
+  tape_.nodes = nodes_;
+  tape_.slots_at_last = slots_at_last_;
+  tape_.chunk = chunk_;
+  tape_.cursor = cursor_;
+  tape_.limit = limit_;
+  tape_.slots.resize(slots_);
+  if (tape_.deferred.size() == deferred_) return;
+  for (Slot& slot : tape_.slots)
+    while (slot.deferred > deferred_) slot.deferred = tape_.deferred[slot.deferred - 1].next;
+  tape_.deferred.resize(deferred_);
+}
+
 template <class T>
 void TangentSweep::seed(std::size_t input, Place place, std::size_t size, const T* tangent) {
   std::fill(current_.begin(), current_.end(), 0);
@@ -152,12 +179,12 @@ void LinearNode<T>::tangent(TangentSweep& sweep) {
   for (std::size_t i = 0; i < y.size(); ++i) sweep.add(description.results[i].place, y[i].array());
 }
 
-#define UNROLL_INSTANTIATE(T)                                                        \
-  template void TangentSweep::seed(std::size_t, Place, std::size_t, const T*);       \
-  template void TangentSweep::run<T>(const Node*);                                   \
-  template Var<T> TangentSweep::tangent_var(Place, const Shape&);                    \
-  template void TangentSweep::add(Place, const Array<T>&);                           \
-  template void DualSweep::run<T>(Place, std::span<const Place>);                    \
+#define UNROLL_INSTANTIATE(T)                                                                  \
+  template void TangentSweep::seed(std::size_t, Place, std::size_t, const T*);                 \
+  template void TangentSweep::run<T>(const Node*);                                             \
+  template Var<T> TangentSweep::tangent_var(Place, const Shape&);                              \
+  template void TangentSweep::add(Place, const Array<T>&);                                     \
+  template void DualSweep::run<T>(Place, std::span<const Place>);                              \
   template void DualSweep::cross_product(std::uint32_t, const T*, Block*, Place, std::size_t); \
   template struct LinearNode<T>;
 UNROLL_INSTANTIATE(float)

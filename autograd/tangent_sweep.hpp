@@ -30,6 +30,22 @@ class SlotArrays {
   std::vector<Deferred> deferred;
 };
 
+// Takes back what is recorded while it is alive, the nodes of rules that only a sweep wants to see. (Unless
+// they have met a new variable, which the tape then knows.)
+class TakeBack {
+ public:
+  explicit TakeBack(TapeStorage& tape);
+  ~TakeBack();
+  TakeBack(const TakeBack&) = delete;
+
+ private:
+  TapeStorage& tape_;
+  Node* last_;
+  SlotId slots_at_last_;
+  std::size_t nodes_, slots_, leaves_, deferred_, chunk_;
+  std::byte *cursor_, *limit_;
+};
+
 class TangentSweep {
  public:
   TangentSweep(TapeStorage& tape, std::size_t inputs)
@@ -60,7 +76,7 @@ class TangentSweep {
   template <class T>
   const T* tangent(Place place, std::size_t size) {
     const T* data = sweep_.gradient<T>(place, size);
-    if (data && size)
+    if (data)
       for (std::size_t i = 0; i < words_; ++i) current_[i] |= reached_by_[place.slot * words_ + i];
     return data;
   }
@@ -143,7 +159,8 @@ class DualSweep {
   std::uint32_t products_;  // deferred products of the tape; the cross products follow them
 };
 
-// The rules of a node whose results are linear in its operands: `again` on the tangents, and `backward` twice.
+// The rules of a node whose results are linear in its operands: `again` on the tangents, and `backward`
+// twice.
 template <class T>
 struct LinearNode : Node {
   void tangent(TangentSweep& sweep);
