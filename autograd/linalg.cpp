@@ -91,8 +91,10 @@ struct ProductNode : Node {
     const T* of_bias = sweep.tangent<T>(bias, width);
     const T* of_addend = in_place() ? nullptr : sweep.tangent<T>(addend, rows * width);
     if (!of_a && !of_b && !of_bias && !of_addend) return;
-    auto [y, accumulate] = sweep.result<T>(out, rows * width);
-    const auto add = [&, y = y](const T* from, std::size_t period) {
+    const auto result = sweep.result<T>(out, rows * width);
+    T* const y = result.data;
+    bool accumulate = result.accumulate;
+    const auto add = [&](const T* from, std::size_t period) {
       for (std::size_t r = 0; r < rows; ++r, from += period)
         for (std::size_t j = 0; j < width; ++j)
           y[r * width + j] = accumulate ? y[r * width + j] + from[j] : from[j];
