@@ -31,6 +31,32 @@ std::pair<std::ptrdiff_t, std::size_t> positions(const Range& range, std::size_t
 }  // namespace
 
 template <class T>
+Var<T> reshape(const Var<T>& x, const Extents& extents) {
+  x.require_value("reshape");
+  Shape shape;
+  std::size_t open = Shape::kMaxRank;  // the axis of the -1
+  std::size_t others = 1;
+  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
+    const std::ptrdiff_t extent = extents[axis];
+    if (extent < -1)
+      fail("reshape: extent ", extent, " of axis ", axis, " is negative; only -1 stands for what is left");
+    if (extent == -1 && open < Shape::kMaxRank)
+      fail("reshape: the extents of axes ", open, " and ", axis, " are both -1; give one of them");
+    if (extent == -1) open = axis;
+    shape.push_back(extent == -1 ? 1 : static_cast<std::size_t>(extent));
+    others *= shape[axis];
+  }
+  if (open < Shape::kMaxRank) {
+    if (others == 0 || x.size() % others)
+      fail("reshape: ", x.size(), " elements of shape ", x.shape(), " leave no extent for axis ", open,
+           " beside ", others, " of the other axes",
+           others ? "; their product must divide the size" : "; give it, since it could be anything");
+    shape[open] = x.size() / others;
+  }
+  return x.reshape(shape);
+}
+
+template <class T>
 Var<T> permute(const Var<T>& x, const Axes& axes) {
   x.require_value("permute");
   const std::size_t rank = x.rank();
@@ -206,6 +232,7 @@ std::vector<Var<T>> chunk(const Var<T>& x, std::size_t count, std::ptrdiff_t axi
 }
 
 #define UNROLL_INSTANTIATE(T)                                                                         \
+  template Var<T> reshape(const Var<T>&, const Extents&);                                             \
   template Var<T> permute(const Var<T>&, const Axes&);                                                \
   template Var<T> transpose(const Var<T>&);                                                           \
   template Var<T> expand_dims(const Var<T>&, std::ptrdiff_t);                                         \

@@ -249,3 +249,44 @@ TEST_CASE("split and chunk cut along an axis, and concat joins what they have cu
   CHECK(split(counted({4}), {4}).size() == 1);  // one extent, not a count
   CHECK(split(counted({4}), 4).size() == 4);
 }
+
+TEST_CASE("reshape keeps the order of the entries, and finds the extent that is -1") {
+  const V x = counted({4, 6});
+  const auto shape_of = [&](const V& y) {
+    CHECK(numbers(y) == numbers(x));
+    CHECK(y.array().data() == x.array().data());  // a window
+    return y.shape();
+  };
+  const std::size_t two = 2;
+  CHECK(shape_of(ag::reshape(x, {2, 12})) == Shape{2, 12});
+  CHECK(shape_of(ag::reshape(x, {two, -1})) == Shape{2, 12});
+  CHECK(shape_of(ag::reshape(x, {2, -1, 3})) == Shape{2, 4, 3});
+  CHECK(shape_of(ag::reshape(x, {24, -1})) == Shape{24, 1});
+  CHECK(shape_of(ag::reshape(x, -1)) == Shape{24});
+  CHECK(ag::reshape(V(3), {}).shape() == Shape{});
+  CHECK(ag::reshape(V(3), -1).shape() == Shape{1});
+  CHECK(ag::reshape(counted({0, 3}), {-1, 5}).shape() == Shape{0, 5});
+  CHECK(ag::reshape(counted({0, 3}), {7, 0}).shape() == Shape{7, 0});
+}
+
+TEST_CASE("reshape refuses what does not fit") {
+  const auto message = [](const V& x, const ag::Extents& extents) -> std::string {
+    try {
+      ag::reshape(x, extents);
+    } catch (const ag::Error& error) {
+      return error.what();
+    }
+    return "(no error)";
+  };
+  const V x = counted({2, 3});
+  CHECK(message(x, {4, -1}) ==
+        "reshape: 6 elements of shape (2, 3) leave no extent for axis 1 beside 4 of the other axes; their "
+        "product must divide the size");
+  CHECK(message(counted({0, 3}), {0, -1}) ==
+        "reshape: 0 elements of shape (0, 3) leave no extent for axis 1 beside 0 of the other axes; give it, "
+        "since it could be anything");
+  CHECK(message(x, {-1, -1}) == "reshape: the extents of axes 0 and 1 are both -1; give one of them");
+  CHECK(message(x, {3, -2}) == "reshape: extent -2 of axis 1 is negative; only -1 stands for what is left");
+  CHECK(message(x, {4}) == "reshape: 6 elements of shape (2, 3) do not fit shape (4,)");
+  CHECK(message(V(), -1) == "reshape: an operand is an empty Var; assign it a value first");
+}

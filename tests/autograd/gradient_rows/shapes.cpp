@@ -104,6 +104,11 @@ std::vector<Row> shape_rows() {
         return square(x[0].reshape({x[0].size(), 1}));
       },
       kAny, kUnary));
+  rows.push_back(row("reshape with an extent that follows",
+                     [](const auto& x) {
+                       return square(ag::reshape(x[0], {-1, 2})) * ag::reshape(x[0], {-1, 2})[0];
+                     },
+                     kAny, {{{2}}, {{4, 3}}, {{2, 3, 4}}}));
   rows.push_back(row("pick",
                      [](const auto& x) {
                        return square(ag::pick(x[0], xt::xarray<int>{2, -1, 0}));
