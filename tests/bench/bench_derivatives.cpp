@@ -1,14 +1,14 @@
 // Times derivatives of a training loss (mean squared error of a recurrent layer's outputs) with respect to
-// all parameters: the gradient, the Hessian-vector product and the Jacobian-vector product, each from the
-// first step's forward pass on. All are timed in turn, round after round; printed are medians and their
-// ratios, as a table in Markdown.
+// all parameters: the gradient, the Hessian-vector product and the Jacobian-vector product, each with the
+// forward pass that it differentiates. All are timed in turn, round after round; printed are medians and
+// their ratios, as a table in Markdown.
 //
 // usage: bench_derivatives [--rounds n]
 #include <algorithm>
 #include <autograd/autograd.hpp>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <nn/nn.hpp>
 #include <string>
@@ -17,10 +17,11 @@ namespace ag = autograd;
 
 namespace {
 
+// Of the processor: waiting while others use it does not count.
 double microseconds(const std::function<void()>& f, int calls) {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   for (int i = 0; i < calls; ++i) f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() * 1e6 / calls;
+  return static_cast<double>(std::clock() - start) * 1e6 / CLOCKS_PER_SEC / calls;
 }
 
 double median(std::vector<double> x) {
