@@ -161,3 +161,19 @@ TEST_CASE("an elementwise function of one's own is an op, and serves in the bodi
   CHECK(test::difference(in_body(a, b), tanh(softplus(2 * a * b)) * a) < 1e-14);
   CHECK(test::difference(log_one_plus_exp(a, 2), softplus(2 * a)) < 1e-14);  // a number among the operands
 }
+
+TEST_CASE("an elementwise function of one's own has tangents and Hessian-vector products") {
+  const ag::Var<double> a = test::random_variable({3, 5}, 1), b = test::random_variable({5}, 2);
+  const ag::Var<double> va = test::random_array({3, 5}, 3), vb = test::random_array({5}, 4);
+  const auto results = [&](bool create_graph) {
+    ag::Tape tape;
+    const auto y =
+        log_one_plus_exp(a, b) + ag::map([](auto x, auto y) { return log_one_plus_exp(x * y, x); }, a, b);
+    const ag::GradOptions options{.create_graph = create_graph, .keep_tape = true};
+    auto all = ag::hvp(ag::sum(y), {a, b}, {va, vb}, options);
+    all.push_back(ag::jvp(y, {a, b}, {va, vb}, options));
+    return all;
+  };
+  const auto swept = results(false), recorded = results(true);
+  for (std::size_t i = 0; i < swept.size(); ++i) CHECK(test::difference(swept[i], recorded[i]) < 1e-13);
+}
