@@ -81,15 +81,17 @@ class Array {
 
   /// The same elements under another shape of the same size. No copy.
   Array reshape(const Shape& shape) const {
-    if (shape.size() != size())
-      detail::fail("reshape: ", size(), " elements of shape ", shape_, " do not fit shape ", shape);
+    if (shape.countable_size() != size())
+      detail::fail("reshape: ", size(), " elements of shape ", shape_, " do not fit shape ", shape,
+                   "; the product of its extents must be ", size());
     return {block_, data_, shape};
   }
 
   /// Entries [begin, end) of axis 0. No copy.
   Array slice(std::size_t begin, std::size_t end) const {
     if (rank() == 0 || begin > end || end > shape_[0])
-      detail::fail("slice: [", begin, ", ", end, ") is outside axis 0 of shape ", shape_,
+      detail::fail("slice: [", detail::signed_index(begin), ", ", detail::signed_index(end),
+                   ") is outside axis 0 of shape ", shape_,
                    rank() == 0 ? "; a scalar has no axis to slice"
                                : "; give 0 <= begin <= end <= the extent of axis 0");
     Shape shape = shape_;
@@ -100,8 +102,9 @@ class Array {
   /// Entry `index` of axis 0, without that axis. No copy.
   Array operator[](std::size_t index) const {
     if (rank() == 0 || index >= shape_[0])
-      detail::fail("operator[]: entry ", index, " is outside axis 0 of shape ", shape_,
-                   rank() == 0 ? "; a scalar has no axis to index" : "; indices start at 0");
+      detail::fail(
+          "operator[]: entry ", detail::signed_index(index), " is outside axis 0 of shape ", shape_,
+          rank() == 0 ? "; a scalar has no axis to index" : "; give 0 <= entry < the extent of axis 0");
     Array row = slice(index, index + 1);
     row.shape_ = shape_.suffix(1);
     return row;
@@ -142,12 +145,10 @@ class Array {
   }
 
   static std::size_t bytes_of(const Shape& shape) {
-    std::size_t bytes = sizeof(T);
-    bool overflow = false;
-    for (std::size_t extent : shape) overflow |= __builtin_mul_overflow(bytes, extent, &bytes);
-    if (overflow && shape.size() != 0)
-      detail::fail("Array: shape ", shape, " has more elements than memory has bytes");
-    return bytes;
+    const std::optional<std::size_t> elements = shape.countable_size();
+    if (!elements || *elements > detail::kMostBytes / sizeof(T))
+      detail::fail("Array: shape ", shape, " has a negative extent, or more elements than memory has bytes");
+    return *elements * sizeof(T);
   }
 
   detail::BlockRef block_;

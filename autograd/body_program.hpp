@@ -39,8 +39,12 @@ struct ElementKernel {
   void (*backward)(ProgramValue<T>* const* x, const ProgramValue<T>& y, std::size_t batches);
 };
 
-// Instantiated in elementwise.cpp for every function of `fn`.
+// Instantiated in elementwise.cpp for every function of `fn`; of a user's function, in
+// elementwise_function.hpp.
 template <class F, class T, std::size_t kOperands>
+const ElementKernel<T>& element_kernel();
+template <class F, class T, std::size_t kOperands>
+requires UserFunction<F>
 const ElementKernel<T>& element_kernel();
 
 template <class T>

@@ -38,6 +38,7 @@ Columns<T> columns(const Var<T>& x, std::size_t first, std::size_t width) {
 /// divide it.
 template <std::size_t K, class T>
 Chunks<T, K> chunk(const Var<T>& x) {
+  static_assert(K > 0, "chunk<K>: at least one block is needed");
   x.require_value("chunk");
   if (x.rank() == 0 || x.shape().back() % K != 0)
     detail::fail("chunk: the last axis of shape ", x.shape(), " cannot be cut into ", K,

@@ -20,10 +20,11 @@ Var<T> minus_logsumexp(const Var<T>& x, std::ptrdiff_t axis) {
 }
 
 template <class T>
-void check_layer_norm(const Var<T>& x) {
+void check_layer_norm(const Var<T>& x, double eps) {
   if (x.rank() == 0 || x.shape().back() == 0)
     detail::fail("layer_norm: shape ", x.shape(),
                  " has no entries along its last axis; at least one is needed");
+  if (!(eps >= 0)) detail::fail("layer_norm: eps is ", eps, "; it must be at least 0");
 }
 
 template <class T>
@@ -54,7 +55,7 @@ Var<T> softmax(const Var<T>& x, std::ptrdiff_t axis) {
 template <class T>
 Var<T> layer_norm(const Var<T>& x, double eps) {
   x.require_value("layer_norm");
-  check_layer_norm(x);
+  check_layer_norm(x, eps);
   const Scope scope("layer_norm");
   return normalised(x, eps);
 }
@@ -68,7 +69,7 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, dou
       detail::fail("layer_norm: the ", each == &weight ? "weight" : "bias", " has shape ", each->shape(),
                    "; for an input of shape ", x.shape(), " it must be ", Shape{x.shape().back()});
   }
-  check_layer_norm(x);
+  check_layer_norm(x, eps);
   const Scope scope("layer_norm");
   return map([](auto n, auto w, auto b) { return n * w + b; }, normalised(x, eps), weight, bias);
 }

@@ -21,6 +21,11 @@ Var<T> record_elementwise(const Var<T>& a, const Var<T>& b, const Var<T>& c) {
   return record_map<T>(F::kName, F{}, a, b, c);
 }
 
+template <class F, class T, std::size_t kOperands>
+const ElementKernel<T>& element_kernel() {
+  return ElementKernels<F, T, std::make_index_sequence<kOperands>>::kernel;
+}
+
 namespace {
 
 template <class T, class... F>

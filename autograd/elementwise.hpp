@@ -7,15 +7,10 @@
 // tests/autograd/gradient_rows/.
 #pragma once
 
-#include <concepts>
-
 #include "lanes.hpp"
 #include "var.hpp"
 
 namespace autograd {
-
-template <class F>
-struct ElementwiseFunction;
 
 namespace detail {
 
@@ -42,8 +37,13 @@ struct FirstVar<> {};
 template <class F, class... X>
 [[gnu::always_inline]] inline auto elementwise(const X&... x) {
   if constexpr ((VarType<X> || ...)) {
+    static_assert(!(LaneType<X> || ...),
+                  "map: the body uses a Var that is none of its parameters; give it to map as an operand");
+    static_assert(((!VarType<X> || std::is_same_v<X, typename FirstVar<X...>::type>)&&...),
+                  "a Var<float> and a Var<double> in one op; make one of them again in the other type, for "
+                  "example Var<double>(x.value()), which is a constant");
     using V = typename FirstVar<X...>::type;
-    if constexpr (std::derived_from<F, ElementwiseFunction<F>>)
+    if constexpr (UserFunction<F>)
       return record_map<typename V::value_type>(F::kName, F{}, static_cast<const V&>(x)...);
     else
       return record_elementwise<F>(static_cast<const V&>(x)...);
@@ -55,27 +55,6 @@ template <class F, class... X>
 }
 
 }  // namespace detail
-
-/// The base of an elementwise function of one's own, with a derivative of one's own:
-///
-///     struct Cube : ag::ElementwiseFunction<Cube> {
-///       static constexpr const char* kName = "cube";
-///       static constexpr bool kCostly = false;  // true keeps the result for the backward sweep
-///       template <class V>  // a SIMD batch
-///       static V value(const V& x) { return x * x * x; }
-///       template <std::size_t kOperand, class V>  // a batch or a Var; y is the result
-///       static V slope(const V& x, const V& y) { return V(3) * x * x; }
-///     };
-///     inline constexpr Cube cube;
-///
-/// cube(x) then takes Vars, with NumPy's broadcasting if it has several operands, and may be called in the
-/// bodies of map. Include autograd/map.hpp.
-template <class F>
-struct ElementwiseFunction {
-  template <class... X>
-  requires detail::Elements<X...>
-  [[gnu::always_inline]] auto operator()(const X&... x) const { return detail::elementwise<F>(x...); }
-};
 
 /// The elementwise functions as types: what nodes of the tape are made of.
 namespace fn {

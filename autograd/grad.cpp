@@ -28,8 +28,8 @@ class KeptGradients {
 template <class T>
 void need_use(const Var<T>& input, std::size_t index, const GradOptions& options) {
   if (!options.allow_unused)
-    fail("grad: the output does not depend on input ", index, " of shape ", input.shape(),
-         "; remove it, or ask for zeros with {.allow_unused = true}");
+    fail("grad: the output does not depend on ", called(input, "input " + std::to_string(index)),
+         " of shape ", input.shape(), "; remove it, or ask for zeros with {.allow_unused = true}");
 }
 
 }  // namespace
@@ -41,13 +41,14 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
   if (!tape || (output.tape_id() != tape->id && output.tape_id() == context.active->id))
     fail(
         "grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it "
-        "with "
-        "{.keep_tape = true}");
+        "with {.keep_tape = true}");
   if (!output.defined()) fail("grad: the output is an empty Var; assign it a value first");
   if (output.size() != 1)
     fail("grad: the output has shape ", output.shape(), "; reduce it to a scalar, for example with sum");
   if (!output.differentiable())
-    fail("grad: the output is a constant; compute it from variables while the tape is alive");
+    fail(
+        "grad: the output is a constant; compute it from variables while the tape is alive (from gradients, "
+        "if those were taken with {.create_graph = true})");
   check_versions(*tape, "grad");
   const Place seed = output.use("grad");
   std::vector<Place> places;

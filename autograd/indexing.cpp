@@ -85,12 +85,12 @@ Var<T> record_scatter(const Var<T>& x, const Shape& shape, const Runs& runs) {
 }
 
 // An index counted from the start. Throws Error if it is outside of the extent.
-std::size_t checked(const char* op, std::int64_t index, std::size_t at, std::size_t extent,
-                    const Shape& shape) {
+template <class T>
+std::size_t checked(const char* op, std::int64_t index, std::size_t at, std::size_t extent, const Var<T>& x) {
   const auto n = static_cast<std::int64_t>(extent);
   if (index < -n || index >= n)
     fail(op, ": index ", index, " at position ", at, " is out of range for an axis of ", n, " of shape ",
-         shape);
+         shape_of(x), "; indices are at least ", -n, " and less than ", n);
   return static_cast<std::size_t>(index < 0 ? index + n : index);
 }
 
@@ -120,7 +120,7 @@ Var<T> pick(const Var<T>& x, const Indices& indices) {
   const detail::Runs runs(count, 1);
   std::size_t* at = runs.begin();
   for (std::size_t i = 0; i < count; ++i)
-    at[i] = i * cols + detail::checked("pick", indices.values()[i], i, cols, x.shape());
+    at[i] = i * cols + detail::checked("pick", indices.values()[i], i, cols, x);
   return detail::pick_runs("pick", x, indices.shape(), runs);
 }
 
@@ -133,7 +133,7 @@ Var<T> take(const Var<T>& x, const Indices& indices, std::ptrdiff_t axis) {
   const detail::Runs runs(outer * count, width);
   std::size_t* at = runs.begin();
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t index = detail::checked("take", indices.values()[i], i, extent, x.shape());
+    const std::size_t index = detail::checked("take", indices.values()[i], i, extent, x);
     for (std::size_t o = 0; o < outer; ++o) at[o * count + i] = (o * extent + index) * width;
   }
   Shape shape = x.shape().prefix(over);

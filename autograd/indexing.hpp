@@ -16,10 +16,18 @@ class Indices {
   requires std::is_integral_v<typename E::value_type> Indices(
       const E& expression)  // NOLINT(google-explicit-constructor)
       : shape_(expression.shape().begin(), expression.shape().end()) {
+    static_assert(!std::is_same_v<typename E::value_type, bool>,
+                  "Indices: these are truth values, and indices are integers; choose entries by a mask with "
+                  "where(mask, x, y), or give the positions");
     values_.reserve(shape_.size());
     for (auto it = expression.template begin<xt::layout_type::row_major>();
-         it != expression.template end<xt::layout_type::row_major>(); ++it)
-      values_.push_back(static_cast<std::int64_t>(*it));
+         it != expression.template end<xt::layout_type::row_major>(); ++it) {
+      const auto index = static_cast<std::int64_t>(*it);
+      if (index < 0 && *it > 0)
+        detail::fail("Indices: ", *it, " at position ", values_.size(),
+                     " is no index; was it a negative number before it became unsigned?");
+      values_.push_back(index);
+    }
   }
 
   /// Throws Error if there are not as many as the shape has entries.

@@ -117,9 +117,4 @@ struct ElementKernels<F, T, std::index_sequence<kI...>> {
       sizeof...(kI), {!std::is_same_v<Slope<kI>, Zero>...}, forward, backward};
 };
 
-template <class F, class T, std::size_t kOperands>
-const ElementKernel<T>& element_kernel() {
-  return ElementKernels<F, T, std::make_index_sequence<kOperands>>::kernel;
-}
-
 }  // namespace autograd::detail

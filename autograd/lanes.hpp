@@ -4,15 +4,26 @@
 
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
+
+#include "map_mistakes.hpp"
 #include "simd.hpp"
 #include "var.hpp"
 
 namespace autograd {
+
+template <class F>
+struct ElementwiseFunction;
+
 namespace detail {
+
+// A function of a user's, see elementwise_function.hpp.
+template <class F>
+concept UserFunction = std::derived_from<F, ElementwiseFunction<F>>;
 
 template <class T>
 using Batch = xsimd::batch<T>;
@@ -73,6 +84,11 @@ struct Lane {
   using value_type = T;
   Batch<T> value;
   T** stash;
+
+  // Not to be used: they say so, see map_mistakes.hpp.
+  operator double() const { return lane_as_number<Lane>(); }
+  operator Var<T>() const { return lane_as_var<Lane>(); }
+  explicit operator bool() const { return lane_as_condition<Lane>(); }
 };
 
 // Backward: a batch and its partial derivatives with respect to those inputs of the body whose bit is set in
@@ -89,6 +105,16 @@ struct Dual {
   const Batch<T>& partial_of() const {
     static_assert(kLive >> kInput & 1);
     return partial[std::popcount(kLive & ((1u << kInput) - 1))];
+  }
+
+  // Not to be used: they say so, see map_mistakes.hpp.
+  operator double() const { return lane_as_number<Dual>(); }
+  operator Var<T>() const { return lane_as_var<Dual>(); }
+  explicit operator bool() const { return lane_as_condition<Dual>(); }
+  template <class Other>
+  Dual& operator=(const Other&) {
+    change_in_place<Other>();
+    return *this;
   }
 };
 

@@ -252,15 +252,20 @@ Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, Transp
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   x.require_value(op);
   weight.require_value(op);
-  if (weight.rank() != 2) fail(op, ": the weight has shape ", weight.shape(), "; it must be ", layout);
-  if (x.rank() == 0 || x.shape().back() != weight.shape(in_axis))
-    fail(op, ": the last axis of the input, of shape ", x.shape(),
-         ", must have the in_features of the weight, of shape ", weight.shape(), " ", layout);
+  if (weight.rank() != 2)
+    fail(op, ": ", called(weight, "the weight"), " has shape ", weight.shape(), "; it must be ", layout);
+  if (x.rank() == 0)
+    fail(op, ": the input is a scalar, of shape (); it must have a last axis of ", weight.shape(in_axis),
+         " features");
+  if (x.shape().back() != weight.shape(in_axis))
+    fail(op, ": the input of shape ", shape_of(x), " has ", x.shape().back(), " features, and ",
+         called(weight, "the weight"), " of shape ", weight.shape(), ' ', layout, " takes ",
+         weight.shape(in_axis), "; make them equal");
   if (bias) {
     bias->require_value(op);
     if (!(bias->shape() == Shape{weight.shape(out_axis)}))
-      fail(op, ": the bias has shape ", bias->shape(), "; with a weight of shape ", weight.shape(),
-           " it must be ", Shape{weight.shape(out_axis)});
+      fail(op, ": ", called(*bias, "the bias"), " has shape ", bias->shape(), "; with a weight of shape ",
+           shape_of(weight), " it must be ", Shape{weight.shape(out_axis)});
   }
   return {x.shape().prefix(x.rank() - 1).size(), weight.shape(in_axis), weight.shape(out_axis)};
 }
@@ -272,7 +277,7 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Tran
   const Shape shape = with_last_axis(x.shape(), size.out);
   if (addend) addend->require_value(op);
   if (addend && !(addend->shape() == shape))
-    fail(op, ": the addend has shape ", addend->shape(), "; x W^T has shape ", shape,
+    fail(op, ": the addend has shape ", shape_of(*addend), "; x W^T has shape ", shape,
          ", and both must be equal");
   return record_product(op, size, shape, x, Transpose::no, weight, t, bias, addend);
 }
@@ -283,8 +288,9 @@ Shape batch_of(const Shape& shape) {
 }
 
 // What the leading axes of two factors broadcast to.
-Shape broadcast_batches(const Shape& a, const Shape& b) {
-  const Shape left = batch_of(a), right = batch_of(b);
+template <class T>
+Shape broadcast_batches(const Var<T>& a, const Var<T>& b) {
+  const Shape left = batch_of(a.shape()), right = batch_of(b.shape());
   const auto extent = [](const Shape& s, std::size_t axis) {
     return axis > s.rank() ? 1 : s[s.rank() - axis];
   };
@@ -292,8 +298,8 @@ Shape broadcast_batches(const Shape& a, const Shape& b) {
   for (std::size_t axis = std::max(left.rank(), right.rank()); axis > 0; --axis) {  // from the end
     const std::size_t one = extent(left, axis), other = extent(right, axis);
     if (one != other && one != 1 && other != 1)
-      fail("matmul: shapes ", a, " and ", b, " do not fit: axis -", axis + 2, " is ", one, " and ", other,
-           "; make them equal, or one of them 1");
+      fail("matmul: shapes ", shape_of(a), " and ", shape_of(b), " do not fit: axis -", axis + 2, " is ", one,
+           " and ", other, "; make them equal, or one of them 1");
     result.push_back(one == 1 ? other : one);
   }
   return result;
@@ -304,15 +310,16 @@ template <class T>
 Var<T> general_matmul(const Var<T>& x, const Var<T>& y) {
   const Shape &a = x.shape(), &b = y.shape();
   if (a.rank() == 0 || b.rank() == 0)
-    fail("matmul: shapes ", a, " and ", b, " do not fit: a scalar has no axis to sum over; multiply with *");
+    fail("matmul: shapes ", shape_of(x), " and ", shape_of(y),
+         " do not fit: a scalar has no axis to sum over; multiply with *");
   const bool is_vector[] = {a.rank() == 1, b.rank() == 1};
   const std::size_t in = is_vector[1] ? b[0] : b[b.rank() - 2];
   if (a.back() != in)
-    fail("matmul: shapes ", a, " and ", b, " do not fit: axis -1 of the first is ", a.back(), " and axis -",
-         is_vector[1] ? 1 : 2, " of the second is ", in,
+    fail("matmul: shapes ", shape_of(x), " and ", shape_of(y), " do not fit: axis -1 of the first is ",
+         a.back(), " and axis -", is_vector[1] ? 1 : 2, " of the second is ", in,
          "; the product sums over them, so they must be equal");
   const std::size_t rows = is_vector[0] ? 1 : a[a.rank() - 2], out = is_vector[1] ? 1 : b.back();
-  const Shape batch = broadcast_batches(a, b), a_batch = batch_of(a), b_batch = batch_of(b);
+  const Shape batch = broadcast_batches(x, y), a_batch = batch_of(a), b_batch = batch_of(b);
   Shape shape = batch;
   if (!is_vector[0]) shape.push_back(rows);
   if (!is_vector[1]) shape.push_back(out);
@@ -350,9 +357,9 @@ Var<T> dot(const Var<T>& a, const Var<T>& b) {
   a.require_value("dot");
   b.require_value("dot");
   if (a.rank() != 1 || b.rank() != 1)
-    fail("dot: shapes ", a.shape(), " and ", b.shape(), " are not two vectors; use matmul for matrices");
+    fail("dot: shapes ", shape_of(a), " and ", shape_of(b), " are not two vectors; use matmul for matrices");
   if (!(a.shape() == b.shape()))
-    fail("dot: shapes ", a.shape(), " and ", b.shape(),
+    fail("dot: shapes ", shape_of(a), " and ", shape_of(b),
          " do not fit; both must have the same number of entries");
   return record_product<T>("dot", {1, a.size(), 1}, {}, a, Transpose::no, b, Transpose::no, nullptr, nullptr);
 }

@@ -4,7 +4,7 @@
 
 namespace autograd::detail {
 
-Shape broadcast_shapes(const char* op, std::span<const Shape> shapes) {
+Shape broadcast_shapes(const char* op, std::span<const Shape> shapes, std::span<const Block* const> blocks) {
   std::size_t rank = 0;
   for (const Shape& shape : shapes) rank = std::max(rank, shape.rank());
   Shape result;
@@ -16,7 +16,10 @@ Shape broadcast_shapes(const char* op, std::span<const Shape> shapes) {
       if (own == extent || own == 1) continue;
       if (extent != 1) {
         std::ostringstream list;
-        for (const Shape& each : shapes) list << (&each == shapes.data() ? "" : " and ") << each;
+        for (std::size_t k = 0; k < shapes.size(); ++k) {
+          const std::string name = name_of(blocks[k]);
+          list << (k ? " and " : "") << shapes[k] << (name.empty() ? "" : " of ") << name;
+        }
         fail(op, ": shapes ", list.str(), " do not broadcast: axis -", i + 1, " is ", extent, " and ", own,
              "; make them equal, or one of them 1");
       }

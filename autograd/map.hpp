@@ -12,8 +12,9 @@
 namespace autograd {
 namespace detail {
 
-// The shape that NumPy's broadcasting gives, or an Error that names the op.
-Shape broadcast_shapes(const char* op, std::span<const Shape> shapes);
+// The shape that NumPy's broadcasting gives, or an Error that names the op,
+// and the operands by their blocks' names.
+Shape broadcast_shapes(const char* op, std::span<const Shape> shapes, std::span<const Block* const> blocks);
 
 // The shape of an operand again, up to leading axes of extent 1.
 Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
@@ -219,9 +220,7 @@ struct MapNode : Node {
 // ---------------------------------------------------------------------------------------
 
 template <class X>
-struct MapArgument {  // a number
-  static constexpr std::size_t kOperands = 1;
-};
+struct MapArgument {};  // no operand
 template <class T>
 struct MapArgument<Var<T>> {
   static constexpr std::size_t kOperands = 1;
@@ -238,15 +237,15 @@ struct MapArgument<Chunks<T, K>> {
   using value_type = T;
 };
 
+template <class X>
+concept MapOperand = requires {
+  typename MapArgument<X>::value_type;
+};
+
 template <class... X>
 struct FirstTyped {};
 template <class X, class... Rest>
-requires requires { typename MapArgument<X>::value_type; }
 struct FirstTyped<X, Rest...> : std::type_identity<typename MapArgument<X>::value_type> {};
-template <class X, class... Rest>
-requires(!requires { typename MapArgument<X>::value_type; }) struct FirstTyped<X, Rest...>
-    : FirstTyped<Rest...> {
-};
 
 template <class T>
 inline Shape map_shape(const Var<T>& x) {
@@ -260,6 +259,12 @@ template <class T, std::size_t K>
 inline Shape map_shape(const Chunks<T, K>& x) {
   return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
 }
+
+template <class T>
+inline const Block* map_block(const Var<T>& x) {
+  return x.array().block();
+}
+inline const Block* map_block(const auto& columns) { return map_block(columns.matrix); }
 
 extern template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
 extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&,
@@ -339,7 +344,8 @@ auto record_map(const char* op, const F& body, const X&... x) {
   Shape shape = shapes[0];
   for (const Shape& other : shapes)
     if (!(other == shape)) {
-      shape = broadcast_shapes(op, shapes);
+      const Block* const blocks[] = {map_block(x)...};
+      shape = broadcast_shapes(op, shapes, blocks);
       break;
     }
   Operand<T> in[kInputs];
@@ -370,14 +376,36 @@ auto record_map(const char* op, const F& body, const X&... x) {
 /// place and whose gradients are written in place. Throws Error if the shapes do not broadcast.
 template <class F, class... X>
 auto map(const F& body, const X&... x) {
-  using T = typename detail::FirstTyped<X...>::type;
-  static_assert(
-      detail::BodyTraits<F, T,
-                         std::make_index_sequence<(detail::MapArgument<X>::kOperands + ...)>>::kCallable,
-      "map: the body cannot be called with this many operands (chunk<K> counts as K), or uses a function "
-      "that is not elementwise; see elementwise.hpp");
-  static_assert(std::is_trivially_destructible_v<F>, "map: the body may capture plain values only");
-  return detail::record_map<T>("map", body, x...);
+  constexpr bool kOperands = (detail::MapOperand<X> && ...);
+  static_assert(kOperands,
+                "map: an operand is neither a Var nor columns or a chunk of one; capture a number: "
+                "[number](auto x) { return number * x; }");
+  if constexpr (kOperands) {
+    using T = typename detail::FirstTyped<X...>::type;
+    constexpr bool kOneType = (std::is_same_v<T, typename detail::MapArgument<X>::value_type> && ...);
+    static_assert(kOneType,
+                  "map: the operands are of float and of double; make them of one type, for example "
+                  "Var<double>(x.value()), which is a constant");
+    constexpr std::size_t kInputs = (detail::MapArgument<X>::kOperands + ...);
+    static_assert(kInputs <= 32, "map: at most 32 operands (chunk<K> counts as K); stack some of them");
+    if constexpr (kOneType && kInputs <= 32) {
+      using Body = detail::BodyTraits<F, T, std::make_index_sequence<kInputs>>;
+      static_assert(
+          Body::kCallable,
+          "map: the body does not take these operands; it must be a lambda with one `auto` parameter "
+          "for each (chunk<K> counts as K), that is not mutable");
+      static_assert(
+          !Body::kCallable || Body::returns_lanes(),
+          "map: the body must return what it computed from its parameters (declared `auto`), one value or a "
+          "std::tuple of values: not a plain number, a bool or nothing; and write tanh(x), not std::tanh(x)");
+      static_assert(
+          std::is_trivially_destructible_v<F>,
+          "map: the body captures more than plain numbers; give a Var as an operand, and capture an "
+          "entry of a vector, not the vector");
+      if constexpr (Body::returns_lanes() && std::is_trivially_destructible_v<F>)
+        return detail::record_map<T>("map", body, x...);
+    }
+  }
 }
 
 }  // namespace autograd

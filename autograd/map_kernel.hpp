@@ -122,6 +122,17 @@ struct BodyTraits;
 template <class F, class T, std::size_t... kI>
 struct BodyTraits<F, T, std::index_sequence<kI...>> {
   static constexpr bool kCallable = std::invocable<const F&, PlainLane<T, kI>...>;
+  // Whether what it returns is one lane, or a tuple of them.
+  static constexpr bool returns_lanes() {
+    if constexpr (kCallable) {
+      using R = std::invoke_result_t<const F&, PlainLane<T, kI>...>;
+      if constexpr (!std::is_void_v<R>)
+        return []<class... Each>(std::type_identity<std::tuple<Each...>>) {
+          return sizeof...(Each) > 0 && (LaneType<Each> && ...);
+        }(std::type_identity<decltype(as_tuple(std::declval<R>()))>{});
+    }
+    return false;
+  }
   static constexpr std::size_t outputs() {
     if constexpr (kCallable)
       return std::tuple_size_v<decltype(as_tuple(

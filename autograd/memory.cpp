@@ -5,6 +5,8 @@
 #include <mutex>
 #include <new>
 
+#include "error.hpp"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define UNROLL_ASAN 1
 #elif defined(__has_feature)
@@ -39,7 +41,11 @@ std::size_t bytes_of(std::size_t size_class) {
   return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kAlignment;
 }
 
-void* heap_allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
+void* heap_allocate(std::size_t bytes) {
+  if (void* memory = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow)) return memory;
+  fail("memory: ", bytes, " bytes are more than the system has left; compute with smaller batches or ",
+       "shorter sequences");
+}
 void heap_free(void* memory) { ::operator delete (memory, std::align_val_t{kAlignment}); }
 
 struct Pool {
@@ -86,21 +92,23 @@ Block* allocate_block(std::size_t bytes) {
   Block* block = nullptr;
   if (!pool_is_gone) {
     Block*& head = pool.free_list[size_class];
-    MemoryStats& stats = pool.stats;
     if (head) {
       block = head;
       head = block->next;
-      stats.pooled_bytes -= capacity;
+      pool.stats.pooled_bytes -= capacity;
       unpoison(block);
     }
-    stats.live_bytes += capacity;
-    if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
   }
   if (!block) {
     block = static_cast<Block*>(heap_allocate(sizeof(Block) + capacity));
     block->capacity = capacity;
     block->size_class = static_cast<std::uint16_t>(size_class);
     if (!pool_is_gone) ++pool.stats.heap_requests;
+  }
+  if (!pool_is_gone) {
+    MemoryStats& stats = pool.stats;
+    stats.live_bytes += capacity;
+    if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
   }
   block->references = 1;
   block->published = false;

@@ -41,8 +41,9 @@ struct alignas(64) Block {
   void* data() { return reinterpret_cast<char*>(this) + sizeof(Block); }
 };
 
-Block* allocate_block(std::size_t bytes);                // one reference, unpublished
-void free_block(Block* block);                           // no reference left
+constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // as many as a process can address
+Block* allocate_block(std::size_t bytes);  // one reference, unpublished; throws Error if there is no memory
+void free_block(Block* block);             // no reference left
 void make_variable(Block* block, std::size_t elements);  // gives the block an identity
 void set_name(Block* variable, std::string name);
 void learn_name(Block* variable,

@@ -32,10 +32,11 @@ struct SourceLocation {
 class Scope {
  public:
   /// The name is not copied: it must live as long as the scope.
-  explicit Scope(std::string_view name, detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
+  [[nodiscard]] explicit Scope(std::string_view name,
+                               detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
   /// A name with a number: "step 3".
-  Scope(std::string_view name, std::size_t number,
-        detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
+  [[nodiscard]] Scope(std::string_view name, std::size_t number,
+                      detail::SourceLocation where = {__builtin_FILE(), __builtin_LINE()});
   template <std::same_as<std::string> Temporary>  // it would not live as long
   explicit Scope(Temporary&& name) = delete;
   template <std::same_as<std::string> Temporary>

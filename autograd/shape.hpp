@@ -6,12 +6,18 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <optional>
 #include <ostream>
 #include <utility>
 
 #include "error.hpp"
 
 namespace autograd {
+
+namespace detail {
+// For messages: an index or extent that was negative before it was converted is so again.
+inline std::ptrdiff_t signed_index(std::size_t index) { return static_cast<std::ptrdiff_t>(index); }
+}  // namespace detail
 
 /// Extents of an array, at most `kMaxRank` of them; () is a scalar. Row-major: the last axis is contiguous.
 class Shape {
@@ -41,6 +47,18 @@ class Shape {
     return n;
   }
 
+  /// The same, or nothing if it is more than can be counted.
+  std::optional<std::size_t> countable_size() const {
+    std::size_t n = 1;
+    bool overflow = false, empty = false;
+    for (std::size_t extent : *this) {
+      overflow |= __builtin_mul_overflow(n, extent, &n);
+      empty |= extent == 0;
+    }
+    if (empty) return 0;
+    return overflow ? std::nullopt : std::optional(n);
+  }
+
   void push_back(std::size_t extent) {
     if (rank_ == kMaxRank) detail::fail("Shape: more than ", kMaxRank, " axes; reshape to fewer axes");
     extents_[rank_++] = extent;
@@ -58,10 +76,12 @@ class Shape {
     return same;
   }
 
-  /// Printed as Python prints a tuple: (), (3,), (2, 3).
+  /// Printed as Python prints a tuple: (), (3,), (2, 3). An extent that was negative before it was converted
+  /// is so again: (-1, 3).
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {
     out << '(';
-    for (std::size_t i = 0; i < shape.rank_; ++i) out << (i ? ", " : "") << shape.extents_[i];
+    for (std::size_t i = 0; i < shape.rank_; ++i)
+      out << (i ? ", " : "") << detail::signed_index(shape.extents_[i]);
     return out << (shape.rank_ == 1 ? ",)" : ")");
   }
 

@@ -279,7 +279,7 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
   const Place in = x.use("broadcast_to");
   if (x.shape() == shape) return x;
   if (!broadcasts(x.shape(), shape))
-    fail("broadcast_to: shape ", x.shape(), " does not broadcast to ", shape,
+    fail("broadcast_to: shape ", shape_of(x), " does not broadcast to ", shape,
          "; its axes must be equal to the last of the target, or 1");
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
@@ -338,7 +338,7 @@ Var<T> concat(std::span<const Var<T>> parts, std::ptrdiff_t axis) {
     Shape others = part.shape();
     if (others.rank() == shape.rank()) others[at] = shape[at];
     if (!(others == shape))
-      fail("concat: parts of shape ", parts[0].shape(), " and ", part.shape(),
+      fail("concat: parts of shape ", shape_of(parts[0]), " and ", shape_of(part),
            " cannot be joined along axis ", at, "; their other axes must be equal");
     shape[at] += part.shape(at);
   }
@@ -351,7 +351,7 @@ Var<T> stack(std::span<const Var<T>> parts, std::ptrdiff_t axis) {
   for (const Var<T>& part : parts) {
     part.use("stack");
     if (!(part.shape() == parts[0].shape()))
-      fail("stack: parts of shape ", parts[0].shape(), " and ", part.shape(),
+      fail("stack: parts of shape ", shape_of(parts[0]), " and ", shape_of(part),
            "; all must have one shape, reshape or broadcast_to the others");
   }
   const auto rank = static_cast<std::ptrdiff_t>(parts[0].rank()) + 1;

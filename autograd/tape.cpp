@@ -114,11 +114,14 @@ void TapeStorage::reset() {
 
 void check_versions(const TapeStorage& tape, const char* call) {
   for (const Leaf& leaf : tape.leaves)
-    if (leaf.block->version != leaf.version)
-      fail(call, ": a variable of ", tape.slots[leaf.slot].size,
-           " elements was updated after this tape recorded its value, so its gradient would mix old and new "
-           "values; "
-           "run backward before the update, or record again after it");
+    if (leaf.block->version != leaf.version) {
+      const std::string name = name_of(leaf.block);
+      fail(
+          call, ": ", name.empty() ? "a variable" : name, " of ", tape.slots[leaf.slot].size,
+          " elements was updated (by an optimiser's step, a load, assign or update) after this tape recorded "
+          "its value, so gradients would mix old and new values; run backward before the update, or record "
+          "again after it");
+    }
 }
 
 bool tape_is_alive(std::uint64_t id) {
@@ -161,11 +164,14 @@ Gradients Tape::backward(const Var<T>& loss, BackwardOptions options) {
   if (loss.size() != 1)
     fail("backward: the loss has shape ", loss.shape(),
          "; reduce it to a scalar, for example with mean or sum");
+  if (!detail::tape_is_alive(storage_->id))
+    fail(
+        "backward: this tape belongs to another thread; record and run backward on one thread, each thread "
+        "with a tape of its own");
   if (storage_->consumed)
     fail(
         "backward: this tape was consumed by an earlier backward; record again on a new Tape, or keep it "
-        "with "
-        "backward(loss, {.keep_tape = true})");
+        "with backward(loss, {.keep_tape = true})");
   if (loss.tape_id() != storage_->id)
     fail("backward: the loss was not recorded on this tape; ",
          loss.tape_id() ? "call backward on the tape that was active when it was computed"
@@ -205,8 +211,10 @@ Gradients::~Gradients() {
   detail::release(entries_);
 }
 
-const Gradients::Entry* Gradients::find(const detail::Block* variable) const {
-  if (!variable || !variable->variable_id) return nullptr;
+template <class T>
+const Gradients::Entry* Gradients::find(const Var<T>& x) const {
+  if (!x.defined() || !x.is_variable()) return nullptr;
+  const detail::Block* variable = x.array().block();
   const auto* entries = entries_ ? static_cast<const Entry*>(entries_->data()) : nullptr;
   const std::size_t hint = __atomic_load_n(&hint_, __ATOMIC_RELAXED);  // threads may look up at the same time
   std::size_t at = hint;
@@ -260,24 +268,33 @@ std::ptrdiff_t offset(const Var<T>& variable) {
 }  // namespace
 
 template <class T>
+bool Gradients::contains(const Var<T>& variable) const {
+  return find(variable) != nullptr;
+}
+
+template <class T>
 const T* Gradients::data(const Var<T>& variable) const {
-  const detail::Block* block = variable.array().block();
-  const Entry* entry = find(block);
+  const Entry* entry = find(variable);
   return entry ? reinterpret_cast<const T*>(entry->data) + offset(variable) : nullptr;
 }
 
 template <class T>
 Array<T> Gradients::array(const Var<T>& variable) const {
-  const detail::Block* block = variable.array().block();
-  const Entry* entry = find(block);
+  variable.require_value("Gradients");
+  const Entry* entry = find(variable);
+  if (!entry && variable.is_variable())
+    detail::fail("Gradients: ", detail::called(variable, "the variable"), " of shape ", variable.shape(),
+                 " took no part in the loss; ask contains() first");
   if (!entry)
-    detail::fail("Gradients: the ", block && block->variable_id ? "variable" : "constant", " of shape ",
-                 variable.shape(), " took no part in the loss; ask contains() first",
-                 block && block->variable_id ? "" : ", and make what needs a gradient with variable()");
+    detail::fail("Gradients: ", variable.differentiable() ? "a result" : "a constant", " of shape ",
+                 variable.shape(), " has no gradient here, only variables have; ",
+                 variable.differentiable() ? "ask grad(loss, result)" : "make it with variable()");
   return {detail::BlockRef(detail::retain(entry->gradient)),
           reinterpret_cast<T*>(entry->data) + offset(variable), variable.shape()};
 }
 
+template bool Gradients::contains(const Var<float>&) const;
+template bool Gradients::contains(const Var<double>&) const;
 template const float* Gradients::data(const Var<float>&) const;
 template const double* Gradients::data(const Var<double>&) const;
 template Array<float> Gradients::array(const Var<float>&) const;

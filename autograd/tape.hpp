@@ -338,9 +338,7 @@ class Gradients {
 
   /// Whether the variable took part in the loss.
   template <class T>
-  bool contains(const Var<T>& variable) const {
-    return find(variable.array().block());
-  }
+  bool contains(const Var<T>& variable) const;
 
   /// The gradient of a variable, of its shape, as an xtensor expression. Throws Error if it took no part in
   /// the loss.
@@ -372,7 +370,8 @@ class Gradients {
     std::size_t size;
     std::size_t element_bytes;
   };
-  const Entry* find(const detail::Block* variable) const;
+  template <class T>
+  const Entry* find(const Var<T>& variable) const;
 
   detail::Block* entries_ = nullptr;  // a block of Entry
   std::size_t count_ = 0;
@@ -399,7 +398,7 @@ struct TapeOptions {
 /// Memory is kept by the thread and reused by its next tape.
 class Tape {
  public:
-  explicit Tape(TapeOptions options = {});
+  [[nodiscard]] explicit Tape(TapeOptions options = {});
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -408,7 +407,7 @@ class Tape {
   ///
   /// The tape is consumed: its values are released as the sweep passes, it records no more, and a second
   /// backward throws Error (unless `keep_tape`). Also throws if the loss is not a scalar, was not recorded on
-  /// this tape, or if a variable was updated between recording and backward.
+  /// this tape, if the tape is another thread's, or if a variable was updated between recording and backward.
   template <class T>
   Gradients backward(const Var<T>& loss, BackwardOptions options = {});
 

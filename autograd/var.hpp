@@ -41,7 +41,10 @@ class Var {
 
   bool defined() const { return array_.defined(); }
   const Shape& shape() const { return array_.shape(); }
-  std::size_t shape(std::size_t axis) const { return array_.shape()[axis]; }
+  /// The extent of an axis, counted from the end if negative. Throws Error if there is no such axis.
+  std::size_t shape(std::ptrdiff_t axis) const {
+    return array_.shape()[normalise_axis(axis, array_.shape(), "shape")];
+  }
   std::size_t size() const { return array_.size(); }
   std::size_t rank() const { return array_.rank(); }
 
@@ -225,8 +228,9 @@ detail::Place Var<T>::resolve(const char* op) const {
        tape_is_alive(tape_)
            ? " was recorded on another tape than the one that records now (tapes nest, the innermost "
              "records), so its gradient would be lost; detach() it, or use it while its tape records"
-           : " was recorded on a tape that has ended, so its gradient would be lost; detach() it "
-             "where it leaves the tape (for a state that is carried on: state = state.detach())");
+           : " was recorded on a tape that has ended (or is another thread's), so its gradient would be "
+             "lost; detach() what is carried over, at the end of each tape: state = state.detach() (of a "
+             "struct, each Var)");
 }
 
 /// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own
@@ -277,6 +281,22 @@ template <class T>
 struct IsVar<Var<T>> : std::true_type {};
 template <class X>
 concept VarType = IsVar<std::remove_cvref_t<X>>::value;
+
+// What messages call a Var: the name of a variable that has one, or else `otherwise`.
+template <class T>
+std::string called(const Var<T>& x, std::string otherwise) {
+  std::string name = x.name();
+  return name.empty() ? std::move(otherwise) : std::move(name);
+}
+
+// A shape, and whose it is if that has a name: "(4, 5) of head.weight".
+template <class T>
+std::string shape_of(const Var<T>& x) {
+  std::ostringstream text;
+  text << x.shape();
+  if (const std::string name = x.name(); !name.empty()) text << " of " << name;
+  return text.str();
+}
 
 // A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is
 // meant.

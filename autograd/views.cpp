@@ -8,6 +8,7 @@ namespace autograd {
 
 using detail::fail;
 using detail::gather_view;
+using detail::signed_index;
 using detail::StridedView;
 using detail::view_of;
 
@@ -169,7 +170,13 @@ Var<T> pad(const Var<T>& x, const PerAxis<std::pair<std::size_t, std::size_t>>& 
     fail("pad: ", widths.size(), " pairs of widths for shape ", x.shape(),
          "; there must be one for each axis");
   Shape shape = x.shape();
-  for (std::size_t axis = 0; axis < x.rank(); ++axis) shape[axis] += widths[axis].first + widths[axis].second;
+  for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+    const auto [before, after] = widths[axis];
+    if (before > PTRDIFF_MAX || after > PTRDIFF_MAX)
+      fail("pad: the widths of axis ", axis, " are ", signed_index(before), " and ", signed_index(after),
+           "; they must be at least 0, cut with slice");
+    shape[axis] += before + after;
+  }
   StridedView view = view_of(shape);
   view.shape = x.shape();
   for (std::size_t axis = 0; axis < x.rank(); ++axis)
@@ -211,10 +218,15 @@ std::vector<Var<T>> split(const Var<T>& x, const std::vector<std::size_t>& exten
   x.require_value("split");
   const std::size_t at = normalise_axis(axis, x.shape(), "split");
   std::size_t sum = 0;
-  for (const std::size_t extent : extents) sum += extent;
+  for (const std::size_t extent : extents) {
+    if (extent > x.shape(at))
+      fail("split: an extent is ", signed_index(extent), "; axis ", axis, " of shape ", x.shape(), " has ",
+           x.shape(at), "; give extents that add up to that");
+    sum += extent;
+  }
   if (sum != x.shape(at))
-    fail("split: the extents add up to ", sum, "; axis ", axis, " of shape ", x.shape(), " has ",
-         x.shape(at));
+    fail("split: the extents add up to ", sum, "; axis ", axis, " of shape ", x.shape(), " has ", x.shape(at),
+         "; make the two equal");
   return parts(x, extents, at);
 }
 

@@ -26,6 +26,8 @@ struct GateWeights {
 
   GateWeights(std::size_t in, std::size_t hidden, Rng& rng, const CellOptions& options)
       : hidden_size(hidden) {
+    detail::need_size("recurrent cell", "in", in);
+    detail::need_size("recurrent cell", "hidden", hidden);
     const double bound = 1 / std::sqrt(static_cast<double>(hidden));
     const auto make = [&](const ag::Shape& shape) {
       return ag::variable(init::uniform<T>(shape, -bound, bound, rng));

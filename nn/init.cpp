@@ -7,6 +7,7 @@ namespace nn::init {
 
 using autograd::Array;
 using autograd::Shape;
+using autograd::detail::fail;
 
 namespace {
 
@@ -19,18 +20,23 @@ Array<T> fill(const Shape& shape, Draw&& draw) {
 
 void need_matrix(const char* call, const Shape& shape) {
   if (shape.rank() != 2 || shape.size() == 0)
-    autograd::detail::fail(call, ": shape ", shape, " is not that of a weight (out_features, in_features)");
+    fail(call, ": shape ", shape, " is not that of a weight (out_features, in_features)");
 }
 
 }  // namespace
 
 template <class T>
 Array<T> uniform(const Shape& shape, double low, double high, Rng& rng) {
+  if (!std::isfinite(low) || !std::isfinite(high))
+    fail("uniform: the range is [", low, ", ", high, "); both ends must be finite");
   return fill<T>(shape, [&] { return rng.uniform(low, high); });
 }
 
 template <class T>
 Array<T> normal(const Shape& shape, double mean, double deviation, Rng& rng) {
+  if (!std::isfinite(mean) || !(deviation >= 0) || !std::isfinite(deviation))
+    fail("normal: the mean is ", mean, " and the deviation ", deviation,
+         "; both must be finite, and the deviation at least 0");
   return fill<T>(shape, [&] { return mean + deviation * rng.normal(); });
 }
 

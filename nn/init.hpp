@@ -29,15 +29,21 @@ autograd::Array<T> xavier_normal(const autograd::Shape& shape, Rng& rng, double 
 template <class T = float>
 autograd::Array<T> orthogonal(const autograd::Shape& shape, Rng& rng, double gain = 1);
 
-/// `count` blocks of rows, each made by `make(shape of one block)`: the gates of a recurrent weight.
+/// `count` blocks of rows, each made by `make(shape of one block)`: the gates of a recurrent weight. Throws
+/// Error if the shape is that of a scalar, or if `make` gives another.
 template <class Make>
 auto blocks(std::size_t count, const autograd::Shape& block, const Make& make) {
+  if (block.rank() == 0)
+    autograd::detail::fail("blocks: the shape of a block is (), and a scalar has no rows; name its axes");
   autograd::Shape shape = block;
   shape[0] *= count;
   auto first = make(block);
   decltype(first) whole(shape);
   for (std::size_t i = 0; i < count; ++i) {
     if (i) first = make(block);
+    if (!(first.shape() == block))
+      autograd::detail::fail("blocks: make gave shape ", first.shape(), " for a block of shape ", block,
+                             "; both must be equal");
     std::copy_n(first.data(), first.size(), whole.data() + i * first.size());
   }
   return whole;

@@ -16,6 +16,8 @@ struct Linear {
   ag::Var<T> weight, bias;
 
   Linear(std::size_t in, std::size_t out, Rng& rng, bool with_bias = true) {
+    detail::need_size("Linear", "in", in);
+    detail::need_size("Linear", "out", out);
     const double bound = 1 / std::sqrt(static_cast<double>(in));
     weight = ag::variable(init::uniform<T>({out, in}, -bound, bound, rng));
     if (with_bias) bias = ag::variable(init::uniform<T>({out}, -bound, bound, rng));

@@ -15,6 +15,9 @@ Var<T> mse(const Var<T>& prediction, const Var<T>& target) {
   if (!(prediction.shape() == target.shape()))
     fail("mse: the prediction has shape ", prediction.shape(), ", the target ", target.shape(),
          "; they must be equal, reshape one of them");
+  if (prediction.size() == 0)
+    fail("mse: the prediction and the target have shape ", prediction.shape(),
+         ", which has no entries to average; leave out empty batches");
   const autograd::Scope scope("mse");
   return mean(autograd::map([](auto p, auto y) { return square(p - y); }, prediction, target));
 }
@@ -25,10 +28,13 @@ Var<T> cross_entropy(const Var<T>& logits, const autograd::Indices& labels) {
   if (logits.rank() == 0 || !(logits.shape().prefix(logits.rank() - 1) == labels.shape()))
     fail("cross_entropy: labels of shape ", labels.shape(), " do not fit logits of shape ", logits.shape(),
          "; there must be one label for each row of the last axis");
+  if (labels.values().empty())
+    fail("cross_entropy: the logits have shape ", logits.shape(),
+         ", which has no rows to average; leave out empty batches");
   for (std::size_t i = 0; i < labels.values().size(); ++i)
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::int64_t>(logits.shape().back()))
       fail("cross_entropy: label ", labels.values()[i], " at row ", i, " is not one of the ",
-           logits.shape().back(), " classes of logits of shape ", logits.shape());
+           logits.shape().back(), " classes of logits of shape ", logits.shape(), "; labels count from 0");
   const autograd::Scope scope("cross_entropy");
   return -mean(pick(log_softmax(logits), labels));
 }

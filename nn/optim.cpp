@@ -4,12 +4,15 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <set>
+#include <string>
 
 namespace nn {
 
 using autograd::Array;
 using autograd::Gradients;
 using autograd::Var;
+using autograd::detail::called;
 using autograd::detail::fail;
 
 double clip_grad_norm(Gradients& gradients, double max_norm) {
@@ -30,14 +33,27 @@ void need(bool holds, const char* optimiser, const char* option, double value, c
   if (!holds) fail(optimiser, ": ", option, " is ", value, "; it must be ", range);
 }
 
+void need_not_negative(const char* optimiser, const char* option, double value) {
+  need(value >= 0 && std::isfinite(value), optimiser, option, value, "finite and at least 0");
+}
+
+// The parameters, each once: modules may share them.
 template <class T>
-void need_variables(const char* optimiser, const std::vector<Var<T>>& parameters) {
-  if (parameters.empty()) fail(optimiser, ": there are no parameters to learn");
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (!parameters[i].is_variable())
-      fail(optimiser, ": parameter ", i, " of shape ", parameters[i].shape(),
-           " is not a variable; make it with "
-           "autograd::variable()");
+std::vector<Var<T>> distinct(const char* optimiser, const std::vector<Var<T>>& parameters) {
+  if (parameters.empty())
+    fail(optimiser, ": there are no parameters to learn; give it nn::parameters(model)");
+  std::vector<Var<T>> result;
+  std::set<std::pair<const T*, std::size_t>> seen;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Var<T>& parameter = parameters[i];
+    if (!parameter.defined())
+      fail(optimiser, ": parameter ", i, " is an empty Var; assign it a variable first");
+    if (!parameter.is_variable())
+      fail(optimiser, ": parameter ", i, " of shape ", parameter.shape(),
+           " is not a variable; make it with autograd::variable()");
+    if (seen.emplace(parameter.array().data(), parameter.size()).second) result.push_back(parameter);
+  }
+  return result;
 }
 
 template <class T>
@@ -67,14 +83,14 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
     if (!g) continue;
     any = true;
     if (!all_finite(g, parameters[i].size()))
-      fail(optimiser, ": the gradient of parameter ", i, " of shape ", parameters[i].shape(),
-           " is not finite; lower the "
-           "learning rate, clip the gradients, or look for the first loss that is not finite");
+      fail(optimiser, ": the gradient of ", called(parameters[i], "parameter " + std::to_string(i)),
+           " of shape ", parameters[i].shape(),
+           " is not finite; lower the learning rate, clip the gradients, or look for the first loss that is "
+           "not finite");
   }
   if (!any)
     fail(optimiser, ": none of the ", parameters.size(),
-         " parameters took part in the loss; was it computed from this "
-         "model?");
+         " parameters took part in the loss; give the gradients of a loss that was computed from them");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (const T* g = gradients.data(parameters[i]))
       parameters[i].update_elements([&](T* w) { update(i, w, g, parameters[i].size()); });
@@ -84,16 +100,21 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
 }  // namespace
 
 template <class T>
-SGD<T>::SGD(std::vector<Var<T>> parameters, Options o) : options(o), parameters_(std::move(parameters)) {
-  need_variables("SGD", parameters_);
-  need(o.lr >= 0 && std::isfinite(o.lr), "SGD", "lr", o.lr, "finite and at least 0");
-  need(o.momentum >= 0, "SGD", "momentum", o.momentum, "at least 0");
-  need(o.weight_decay >= 0, "SGD", "weight_decay", o.weight_decay, "at least 0");
-  velocity_.resize(parameters_.size());
+SGD<T>::SGD(std::vector<Var<T>> parameters, Options o)
+    : options(o), parameters_(distinct("SGD", parameters)), velocity_(parameters_.size()) {
+  check_options();
+}
+
+template <class T>
+void SGD<T>::check_options() const {
+  need_not_negative("SGD", "lr", options.lr);
+  need_not_negative("SGD", "momentum", options.momentum);
+  need_not_negative("SGD", "weight_decay", options.weight_decay);
 }
 
 template <class T>
 void SGD<T>::step(const Gradients& gradients) {
+  check_options();
   const T lr(options.lr), momentum(options.momentum), decay(options.weight_decay);
   step_all("SGD", parameters_, gradients, [&](std::size_t i, T* w, const T* g, std::size_t count) {
     if (momentum == T(0)) {
@@ -112,22 +133,27 @@ void SGD<T>::step(const Gradients& gradients) {
 template <class T>
 Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
     : options(o),
-      parameters_(std::move(parameters)),
+      parameters_(distinct("Adam", parameters)),
       m_(zeros_like(parameters_)),
       v_(zeros_like(parameters_)),
       steps_(parameters_.size()) {
-  need_variables("Adam", parameters_);
-  need(o.lr >= 0 && std::isfinite(o.lr), "Adam", "lr", o.lr, "finite and at least 0");
+  check_options();
+}
+
+template <class T>
+void Adam<T>::check_options() const {
+  const Options& o = options;
+  need_not_negative("Adam", "lr", o.lr);
   need(o.beta1 >= 0 && o.beta1 < 1, "Adam", "beta1", o.beta1, "in [0, 1)");
   need(o.beta2 >= 0 && o.beta2 < 1, "Adam", "beta2", o.beta2, "in [0, 1)");
-  need(o.eps >= 0, "Adam", "eps", o.eps, "at least 0");
-  need(o.weight_decay >= 0, "Adam", "weight_decay", o.weight_decay, "at least 0");
-  need(o.decoupled_weight_decay >= 0, "Adam", "decoupled_weight_decay", o.decoupled_weight_decay,
-       "at least 0");
+  need_not_negative("Adam", "eps", o.eps);
+  need_not_negative("Adam", "weight_decay", o.weight_decay);
+  need_not_negative("Adam", "decoupled_weight_decay", o.decoupled_weight_decay);
 }
 
 template <class T>
 void Adam<T>::step(const Gradients& gradients) {
+  check_options();
   step_all("Adam", parameters_, gradients, [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
     const double t = static_cast<double>(++steps_[i]);
     const T beta1(options.beta1), beta2(options.beta2), eps(options.eps), decay(options.weight_decay);

@@ -28,18 +28,20 @@ class SGD {
     double weight_decay = 0;
   };
 
-  /// Learns these variables. Throws Error if there are none, if one of them is not a variable, or for options
-  /// that make no sense.
+  /// Learns these variables, each once, also if it is named twice. Throws Error if there are none, if one of
+  /// them is not a variable, or for options that make no sense.
   SGD(std::vector<autograd::Var<T>> parameters, Options options);
   explicit SGD(std::vector<autograd::Var<T>> parameters) : SGD(std::move(parameters), Options{}) {}
 
-  /// One step. A parameter that took no part in the loss stays as it is. Throws Error if none took part, or
-  /// if a gradient is not finite (nothing is changed then).
+  /// One step. A parameter that took no part in the loss stays as it is. Throws Error if none took part, if a
+  /// gradient is not finite, or for options that make no sense (nothing is changed then).
   void step(const autograd::Gradients& gradients);
 
   Options options;  ///< may be changed between steps, such as the learning rate by a schedule
 
  private:
+  void check_options() const;
+
   std::vector<autograd::Var<T>> parameters_;
   std::vector<autograd::Array<T>> velocity_;
 };
@@ -74,6 +76,8 @@ class Adam {
   Options options;  ///< may be changed between steps
 
  private:
+  void check_options() const;
+
   std::vector<autograd::Var<T>> parameters_;
   std::vector<autograd::Array<T>> m_, v_;
   std::vector<std::size_t> steps_;

@@ -15,6 +15,7 @@
 
 #include <concepts>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,11 @@ namespace detail {
 
 using autograd::detail::fail;
 using autograd::detail::VarType;
+
+// Throws if a layer is asked for that has no size.
+inline void need_size(const char* layer, const char* size, std::size_t value) {
+  if (value == 0) fail(layer, ": ", size, " is 0; it must be at least 1");
+}
 
 struct AnyVisitor {
   void operator()(const std::string&, auto&) const {}
@@ -138,12 +144,17 @@ std::size_t parameter_count(const M& module) {
   return count;
 }
 
-/// A copy of a module with parameters of its own.
+/// A copy of a module with parameters of its own; what shared one parameter shares one in the copy.
 template <Module M>
 M clone(const M& module) {
+  using Parameter = ag::Var<value_type<M>>;
   M copy = module;
-  for_each_parameter(
-      copy, [](const std::string&, auto& parameter) { parameter = ag::variable(parameter.array().copy()); });
+  std::map<const void*, Parameter> copies;  // by the original's elements
+  for_each_parameter(copy, [&](const std::string&, auto& parameter) {
+    Parameter& own = copies[parameter.array().data()];
+    if (!own.defined() || !(own.shape() == parameter.shape())) own = ag::variable(parameter.array().copy());
+    parameter = own;
+  });
   return copy;
 }
 

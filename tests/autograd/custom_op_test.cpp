@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <autograd/autograd.hpp>
+#include <autograd/elementwise_function.hpp>
 #include <string>
 #include <xtensor/xmath.hpp>
 

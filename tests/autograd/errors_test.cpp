@@ -91,9 +91,8 @@ TEST_CASE("shapes that do not fit") {
       {[] {
          ag::linear(leaf({2, 3}), leaf({3, 2}));
        },
-       "linear: the last axis of the input, of shape (2, 3), must have the in_features of the weight, of "
-       "shape (3, 2) "
-       "(out_features, in_features)"},
+       "linear: the input of shape (2, 3) has 3 features, and the weight of shape (3, 2) (out_features, "
+       "in_features) takes 2; make them equal"},
       {[] {
          ag::linear(leaf({2, 3}), leaf({4, 3}), leaf({3}));
        },
@@ -105,9 +104,8 @@ TEST_CASE("shapes that do not fit") {
       {[] {
          ag::add_linear(leaf({2, 4}), leaf({2, 2}), leaf({4, 3}), leaf({4}));
        },
-       "add_linear: the last axis of the input, of shape (2, 2), must have the in_features of the weight, of "
-       "shape (4, 3) "
-       "(out_features, in_features)"},
+       "add_linear: the input of shape (2, 2) has 2 features, and the weight of shape (4, 3) (out_features, "
+       "in_features) takes 3; make them equal"},
       {[] {
          ag::broadcast_to(leaf({3}), {2, 4});
        },
@@ -127,7 +125,7 @@ TEST_CASE("shapes that do not fit") {
       {[] {
          leaf({2, 3}).reshape({4});
        },
-       "reshape: 6 elements of shape (2, 3) do not fit shape (4,)"},
+       "reshape: 6 elements of shape (2, 3) do not fit shape (4,); the product of its extents must be 6"},
       {[] {
          ag::pick(leaf({2, 3}), xt::xarray<int>{0, 1, 2});
        },
@@ -198,13 +196,12 @@ TEST_CASE("products of shapes that do not fit") {
       {[] {
          ag::affine(leaf({2, 3}), leaf({4, 3}));
        },
-       "affine: the last axis of the input, of shape (2, 3), must have the in_features of the weight, of "
-       "shape (4, 3) (in_features, out_features)"},
+       "affine: the input of shape (2, 3) has 3 features, and the weight of shape (4, 3) (in_features, "
+       "out_features) takes 4; make them equal"},
       {[] {
          ag::affine(leaf({}), leaf({4, 3}));
        },
-       "affine: the last axis of the input, of shape (), must have the in_features of the weight, of shape "
-       "(4, 3) (in_features, out_features)"},
+       "affine: the input is a scalar, of shape (); it must have a last axis of 4 features"},
       {[] {
          ag::affine(leaf({2, 3}), leaf({3, 4}), leaf({3}));
        },
@@ -281,7 +278,7 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          ag::split(leaf({5}), {2, 2});
        },
-       "split: the extents add up to 4; axis 0 of shape (5,) has 5"},
+       "split: the extents add up to 4; axis 0 of shape (5,) has 5; make the two equal"},
       {[] { ag::chunk(leaf({5}), 0); }, "chunk: the count is 0; at least one part is needed"},
       {[] {
          ag::concat({leaf({2, 3}), leaf({2, 4})});
@@ -302,11 +299,13 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          ag::take(leaf({3, 2}), xt::xarray<int>{0, 3});
        },
-       "take: index 3 at position 1 is out of range for an axis of 3 of shape (3, 2)"},
+       "take: index 3 at position 1 is out of range for an axis of 3 of shape (3, 2); indices are at least "
+       "-3 and less than 3"},
       {[] {
          ag::take(leaf({3, 2}), xt::xarray<int>{-3}, 1);
        },
-       "take: index -3 at position 0 is out of range for an axis of 2 of shape (3, 2)"},
+       "take: index -3 at position 0 is out of range for an axis of 2 of shape (3, 2); indices are at least "
+       "-2 and less than 2"},
       {[] { ag::take(leaf({}), xt::xarray<int>{0}); },
        "take: axis 0 does not exist in shape (); a scalar has no axes"},
       {[] { ag::Indices({2}, {1}); }, "Indices: 1 values for shape (2,), which has 2"},
@@ -353,9 +352,9 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          leaf({3, 2})[3];
        },
-       "operator[]: entry 3 is outside axis 0 of shape (3, 2); indices start at 0"},
+       "operator[]: entry 3 is outside axis 0 of shape (3, 2); give 0 <= entry < the extent of axis 0"},
       {[] { leaf({3})[SIZE_MAX]; },
-       "operator[]: entry 18446744073709551615 is outside axis 0 of shape (3,); indices start at 0"},
+       "operator[]: entry -1 is outside axis 0 of shape (3,); give 0 <= entry < the extent of axis 0"},
       {[] {
          ag::columns(leaf({2, 3}), 2, 2);
        },
@@ -368,11 +367,13 @@ TEST_CASE("axes and entries that do not exist") {
       {[] {
          ag::pick(leaf({2, 3}), xt::xarray<int>{0, 3});
        },
-       "pick: index 3 at position 1 is out of range for an axis of 3 of shape (2, 3)"},
+       "pick: index 3 at position 1 is out of range for an axis of 3 of shape (2, 3); indices are at least "
+       "-3 and less than 3"},
       {[] {
          ag::pick(leaf({2, 3}), xt::xarray<int>{-4, 0});
        },
-       "pick: index -4 at position 0 is out of range for an axis of 3 of shape (2, 3)"},
+       "pick: index -4 at position 0 is out of range for an axis of 3 of shape (2, 3); indices are at least "
+       "-3 and less than 3"},
       {[] { leaf({2}).item(); }, "item: shape (2,) is not a single element; index it first"},
   });
 }
@@ -438,99 +439,78 @@ TEST_CASE("gradcheck") {
   });
 }
 
-TEST_CASE("backward and grad") {
+// What they say is in nn/user_mistakes_test.cpp; here, that they leave the tape as it was.
+TEST_CASE("a refused backward or grad leaves the tape as it was") {
   const V w = leaf({3}), x = leaf({3});
   Tape tape;
   const V y = w * 2, loss = ag::sum(y);
-  const auto backward = [&](const V& of) {
-    return message_of([&] { tape.backward(of, {.keep_tape = true}); });
+  const auto refuses_backward = [&](const V& of) {
+    CHECK_THROWS_AS((void)tape.backward(of), ag::Error);
+    CHECK_THROWS_AS((void)tape.backward(of, {.keep_tape = true}), ag::Error);
   };
-  CHECK(backward(y) ==
-        "backward: the loss has shape (3,); reduce it to a scalar, for example with mean or sum");
-  CHECK(backward(V()) == "backward: the loss is an empty Var; assign it a value first");
-  const std::string not_recorded = "backward: the loss was not recorded on this tape; ";
-  CHECK(backward(V(1.0)) == not_recorded + "compute it from variables while the tape is alive");
-  CHECK(backward(loss.detach()) == not_recorded + "compute it from variables while the tape is alive");
+  const auto refuses_grad = [&](const V& of, const Vars& inputs) {
+    CHECK_THROWS_AS(ag::grad(of, inputs), ag::Error);
+    CHECK_THROWS_AS(ag::grad(of, inputs, {.keep_tape = true}), ag::Error);
+    CHECK_THROWS_AS(ag::grad(of, inputs, {.create_graph = true}), ag::Error);
+  };
+  refuses_backward(y);
+  refuses_backward({});
+  refuses_backward(1.0);
+  refuses_backward(loss.detach());
   {
     Tape inner;
     const V other = ag::sum(w);
-    CHECK(backward(other) == not_recorded + "call backward on the tape that was active when it was computed");
-    CHECK(message_of([&] { y + 1; }).starts_with("add: an operand of shape (3,) was recorded on "));
-    CHECK(
-        message_of([&] { ag::grad(loss, w); }).starts_with("grad: an operand of shape () was recorded on "));
+    refuses_backward(other);
+    refuses_grad(loss, {w});
+    CHECK_THROWS_AS(y + 1, ag::Error);
     CHECK(test::numbers(inner.backward(other).array(w)) == std::vector<double>{1, 1, 1});
   }
-  const auto grad = [&](const V& of, const Vars& inputs) {
-    return message_of([&] { ag::grad(of, inputs, {.keep_tape = true}); });
-  };
-  CHECK(grad(y, {w}) == "grad: the output has shape (3,); reduce it to a scalar, for example with sum");
-  CHECK(grad(V(), {w}) == "grad: the output is an empty Var; assign it a value first");
-  CHECK(grad(V(1.0), {w}) ==
-        "grad: the output is a constant; compute it from variables while the tape is alive");
-  CHECK(grad(loss, {w, constant({3})}) ==
-        "grad: input 1 of shape (3,) is a constant; make it a variable with variable()");
-  CHECK(grad(loss, {w, V()}) == "grad: an operand is an empty Var; assign it a value first");
-  const std::string unused =
-      "grad: the output does not depend on input 1 of shape (3,); remove it, or ask for zeros with "
-      "{.allow_unused = true}";
-  CHECK(grad(loss, {w, x}) == unused);
-  CHECK(message_of([&] { ag::grad(loss, Vars{w, x}); }) == unused);  // and the tape is not consumed
-  CHECK(message_of([&] { tape.backward(loss, {.keep_tape = true}); }) == "(no error)");
+  refuses_grad(y, {w});
+  refuses_grad({}, {w});
+  refuses_grad(1.0, {w});
+  refuses_grad(loss, {w, constant({3})});
+  refuses_grad(loss, {w, V()});
+  refuses_grad(loss, {w, x});  // not used
 
   const ag::Gradients gradients = tape.backward(loss);
   CHECK(test::numbers(gradients.array(w)) == std::vector<double>{2, 2, 2});
-  CHECK(message_of([&] { (void)gradients[x]; }) ==
-        "Gradients: the variable of shape (3,) took no part in the loss; ask contains() first");
-  CHECK(message_of([&] { (void)gradients[constant({2})]; }) ==
-        "Gradients: the constant of shape (2,) took no part in the loss; ask contains() first, and make what "
-        "needs a "
-        "gradient with variable()");
-  CHECK(
-      message_of([&] { tape.backward(loss); }) ==
-      "backward: this tape was consumed by an earlier backward; record again on a new Tape, or keep it with "
-      "backward(loss, {.keep_tape = true})");
-  CHECK(message_of([&] { ag::grad(loss, w); }) ==
-        "grad: the tape was consumed by an earlier backward or grad; record again on a new Tape, or keep it "
-        "with "
-        "{.keep_tape = true}");
+  CHECK_THROWS_AS(gradients[x], ag::Error);
+  CHECK_THROWS_AS(gradients[constant({2})], ag::Error);
+  refuses_backward(loss);
+  refuses_grad(loss, {w});
   check_that_a_step_works();
 }
 
-TEST_CASE("grad without a tape") {
-  const V w = leaf({});
-  CHECK(message_of([&] { ag::grad(w, w); }) ==
-        "grad: no tape is active; record the computation with a Tape in scope");
-}
-
-TEST_CASE("a Var of a tape that has ended") {
+TEST_CASE("a Var of a tape that has ended is a number without a tape, and detached on one") {
   const V w = leaf({3});
   V state;
   {
     const Tape tape;
     state = w * 2;
   }
-  (void)(state + 1);  // without a tape it is a number like others
+  CHECK(test::numbers(state + 1) == test::numbers(2 * w + 1));
   Tape tape;
-  CHECK(message_of([&] { state* w; }) ==
-        "multiply: an operand of shape (3,) was recorded on a tape that has ended, so its gradient would be "
-        "lost; "
-        "detach() it where it leaves the tape (for a state that is carried on: state = state.detach())");
+  CHECK_THROWS_AS(state * w, ag::Error);
   CHECK(test::numbers(tape.backward(ag::sum(state.detach() * w)).array(w)) == test::numbers(2 * w));
 }
 
-TEST_CASE("a variable that was updated between recording and backward") {
+TEST_CASE("no sweep runs after a variable was updated") {
   V w = leaf({3});
   Tape tape;
   const V loss = ag::sum(w * w);
   w.update([](auto&& elements) { elements *= 2; });
-  const std::string message =
-      ": a variable of 3 elements was updated after this tape recorded its value, so its gradient would mix "
-      "old and new "
-      "values; run backward before the update, or record again after it";
-  CHECK(message_of([&] { tape.backward(loss); }) == "backward" + message);
-  CHECK(message_of([&] { ag::grad(loss, w); }) == "grad" + message);
-  CHECK(message_of([&] { ag::grad(loss, w, {.create_graph = true}); }) == "grad" + message);
+  CHECK_THROWS_AS((void)tape.backward(loss), ag::Error);
+  CHECK_THROWS_AS(ag::grad(loss, w), ag::Error);
+  CHECK_THROWS_AS(ag::grad(loss, w, {.create_graph = true}), ag::Error);
   check_that_a_step_works();
+}
+
+TEST_CASE("an extent is found by its axis, counted from the end if negative") {
+  const V x = leaf({2, 3});
+  CHECK(x.shape(0) == 2);
+  CHECK(x.shape(-1) == 3);
+  CHECK_THROWS_AS((void)x.shape(-3), ag::Error);
+  CHECK_THROWS_AS((void)leaf({}).shape(0), ag::Error);
 }
 
 TEST_CASE("more axes than six") {

@@ -2,6 +2,7 @@
 // to name the op, the step and the operand of each.
 #include <doctest/doctest.h>
 
+#include <autograd/elementwise_function.hpp>
 #include <autograd/trace.hpp>
 #include <map>
 #include <nn/nn.hpp>

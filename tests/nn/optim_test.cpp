@@ -131,18 +131,37 @@ TEST_CASE("a parameter that took no part in the loss stays, and keeps its own co
   CHECK(late.item() == doctest::Approx(used.item()).epsilon(1e-15));  // both after their first step
 }
 
+TEST_CASE("a parameter that is named twice is learned once") {
+  const Var w = learned({1, 2});
+  SGD sgd({w, learned({3}), w}, {.lr = 0.5});
+  step_with(sgd, w, {1, 2});
+  CHECK(values(w) == std::vector<double>{0.5, 1});
+  Adam adam({w, w}, {.lr = 0.5, .eps = 0});
+  step_with(adam, w, {1, 1});
+  CHECK(values(w) == std::vector<double>{0, 0.5});
+}
+
+TEST_CASE("windows of one variable are learned each by itself") {
+  const Var w = learned({1, 2});
+  SGD sgd({w.slice(0, 1), w.slice(1, 2)}, {.lr = 0.5});
+  step_with(sgd, w, {1, 2});
+  CHECK(values(w) == std::vector<double>{0.5, 1});
+}
+
 TEST_CASE("no parameter in the loss is an error, as the model was not used") {
   const Var mine = learned({1}), other = learned({1});
   ag::Tape tape;
   const ag::Gradients gradients = tape.backward(ag::sum(square(other)));
   SGD sgd({mine, mine}, {});
-  CHECK_THROWS_WITH_AS(
-      sgd.step(gradients),
-      "SGD: none of the 2 parameters took part in the loss; was it computed from this model?", ag::Error);
+  CHECK_THROWS_WITH_AS(sgd.step(gradients),
+                       "SGD: none of the 1 parameters took part in the loss; give the gradients of a loss "
+                       "that was computed from them",
+                       ag::Error);
   Adam adam({mine}, {});
-  CHECK_THROWS_WITH_AS(
-      adam.step(gradients),
-      "Adam: none of the 1 parameters took part in the loss; was it computed from this model?", ag::Error);
+  CHECK_THROWS_WITH_AS(adam.step(gradients),
+                       "Adam: none of the 1 parameters took part in the loss; give the gradients of a loss "
+                       "that was computed from them",
+                       ag::Error);
 }
 
 TEST_CASE("a gradient that is not finite changes no parameter") {
@@ -151,8 +170,10 @@ TEST_CASE("a gradient that is not finite changes no parameter") {
 }
 
 TEST_CASE("no parameters, or a constant among them, is an error") {
-  CHECK_THROWS_WITH_AS(SGD(std::vector<Var>{}), "SGD: there are no parameters to learn", ag::Error);
-  CHECK_THROWS_WITH_AS(Adam(std::vector<Var>{}), "Adam: there are no parameters to learn", ag::Error);
+  CHECK_THROWS_WITH_AS(SGD(std::vector<Var>{}),
+                       "SGD: there are no parameters to learn; give it nn::parameters(model)", ag::Error);
+  CHECK_THROWS_WITH_AS(Adam(std::vector<Var>{}),
+                       "Adam: there are no parameters to learn; give it nn::parameters(model)", ag::Error);
   const char* message = "parameter 1 of shape (2,) is not a variable; make it with autograd::variable()";
   CHECK_THROWS_WITH_AS(SGD({learned({1}), constant({1, 2})}), (std::string("SGD: ") + message).c_str(),
                        ag::Error);
@@ -165,17 +186,18 @@ TEST_CASE("no parameters, or a constant among them, is an error") {
 TEST_CASE("options that make no sense are named with their range") {
   const std::vector<Var> w = {learned({1})};
   CHECK_THROWS_WITH_AS(SGD(w, {.lr = -1}), "SGD: lr is -1; it must be finite and at least 0", ag::Error);
-  CHECK_THROWS_WITH_AS(SGD(w, {.momentum = -0.5}), "SGD: momentum is -0.5; it must be at least 0", ag::Error);
-  CHECK_THROWS_WITH_AS(SGD(w, {.weight_decay = kNan}), "SGD: weight_decay is nan; it must be at least 0",
+  CHECK_THROWS_WITH_AS(SGD(w, {.momentum = -0.5}), "SGD: momentum is -0.5; it must be finite and at least 0",
                        ag::Error);
+  CHECK_THROWS_WITH_AS(SGD(w, {.weight_decay = kNan}),
+                       "SGD: weight_decay is nan; it must be finite and at least 0", ag::Error);
   CHECK_THROWS_WITH_AS(Adam(w, {.lr = kNan}), "Adam: lr is nan; it must be finite and at least 0", ag::Error);
   CHECK_THROWS_WITH_AS(Adam(w, {.beta1 = 1}), "Adam: beta1 is 1; it must be in [0, 1)", ag::Error);
   CHECK_THROWS_WITH_AS(Adam(w, {.beta2 = -0.1}), "Adam: beta2 is -0.1; it must be in [0, 1)", ag::Error);
-  CHECK_THROWS_WITH_AS(Adam(w, {.eps = -1}), "Adam: eps is -1; it must be at least 0", ag::Error);
-  CHECK_THROWS_WITH_AS(Adam(w, {.weight_decay = -1}), "Adam: weight_decay is -1; it must be at least 0",
-                       ag::Error);
+  CHECK_THROWS_WITH_AS(Adam(w, {.eps = -1}), "Adam: eps is -1; it must be finite and at least 0", ag::Error);
+  CHECK_THROWS_WITH_AS(Adam(w, {.weight_decay = -1}),
+                       "Adam: weight_decay is -1; it must be finite and at least 0", ag::Error);
   CHECK_THROWS_WITH_AS(Adam(w, {.decoupled_weight_decay = -1}),
-                       "Adam: decoupled_weight_decay is -1; it must be at least 0", ag::Error);
+                       "Adam: decoupled_weight_decay is -1; it must be finite and at least 0", ag::Error);
   CHECK_THROWS_AS(SGD(w, {.lr = kInfinity}), ag::Error);
   CHECK_THROWS_AS(Adam(w, {.lr = kInfinity}), ag::Error);
 }

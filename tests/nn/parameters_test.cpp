@@ -144,6 +144,22 @@ TEST_CASE("a copy of a module shares its parameters, a clone does not") {
   }
 }
 
+namespace {
+struct Tied {
+  using value_type = double;
+  std::vector<nn::Linear<double>> layers;
+  auto fields(auto&& visit) { visit("layers", layers); }
+};
+}  // namespace
+
+TEST_CASE("what shares a parameter shares one in a clone") {
+  nn::Rng rng(1);
+  const std::vector<nn::Linear<double>> layers(2, nn::Linear<double>(2, 2, rng));
+  const Tied clone = nn::clone(Tied{layers});
+  CHECK(clone.layers[0].weight.array().data() == clone.layers[1].weight.array().data());
+  CHECK(clone.layers[0].weight.array().data() != layers[0].weight.array().data());
+}
+
 TEST_CASE("gradients of a shared module add up in one parameter, of a clone in its own") {
   nn::Rng rng(1);
   const nn::Linear<double> layer(2, 2, rng), copy = layer, clone = nn::clone(layer);

@@ -54,7 +54,8 @@ TEST_CASE("an input that is not (time, batch, features) is named with its shape"
 
 TEST_CASE("an input without time steps is refused") {
   CHECK_THROWS_WITH_AS(nn::unroll(rnn, ones({0, 2, 3})),
-                       "unroll: the input of shape (0, 2, 3) has no time steps", ag::Error);
+                       "unroll: the input of shape (0, 2, 3) has no time steps; at least one is needed",
+                       ag::Error);
 }
 
 TEST_CASE("an input of the wrong number of features is named by the layer that takes it") {
