@@ -83,12 +83,14 @@ TEST_CASE("cross_entropy keeps its precision in float for large logits that are 
 
 TEST_CASE("cross_entropy names a label that is no class, and shapes that do not fit") {
   const Var logits = ones({2, 3});
-  CHECK_THROWS_WITH_AS(
-      nn::cross_entropy(logits, Labels{1, 3}),
-      "cross_entropy: label 3 at row 1 is not one of the 3 classes of logits of shape (2, 3); labels count from 0", ag::Error);
-  CHECK_THROWS_WITH_AS(
-      nn::cross_entropy(logits, Labels{-1, 0}),
-      "cross_entropy: label -1 at row 0 is not one of the 3 classes of logits of shape (2, 3); labels count from 0", ag::Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(logits, Labels{1, 3}),
+                       "cross_entropy: label 3 at row 1 is not one of the 3 classes of logits of shape (2, "
+                       "3); labels count from 0",
+                       ag::Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(logits, Labels{-1, 0}),
+                       "cross_entropy: label -1 at row 0 is not one of the 3 classes of logits of shape (2, "
+                       "3); labels count from 0",
+                       ag::Error);
   CHECK_THROWS_WITH_AS(
       nn::cross_entropy(logits, Labels{1, 1, 1}),
       "cross_entropy: labels of shape (3,) do not fit logits of shape (2, 3); there must be one "
