@@ -287,8 +287,9 @@ struct MapKernel {
         (Indices{}, std::make_index_sequence<kOutputs>{});
       }
       for (std::size_t i = 0; i < kInputs; ++i) {
-        if (target[i].data && is_splat(in[i].layout)) *to[i].row += sums[i];
         at[i].next();
+        if (!target[i].data) continue;
+        if (is_splat(in[i].layout)) *to[i].row += sums[i];
         to[i].next();
       }
     }
