@@ -70,7 +70,7 @@ std::string file_and_line(const SourceLocation& where);
 
 // The name of a type for people: without namespaces and the arguments of templates.
 template <class X>
-std::string_view type_name() {
+consteval std::string_view type_name() {
   std::string_view text = __PRETTY_FUNCTION__;
   text.remove_prefix(text.find("X = ") + 4);
   std::size_t begin = 0, end = 0;

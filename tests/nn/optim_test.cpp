@@ -152,9 +152,9 @@ TEST_CASE("no parameter in the loss is an error, as the model was not used") {
   const Var mine = learned({1}), other = learned({1});
   ag::Tape tape;
   const ag::Gradients gradients = tape.backward(ag::sum(square(other)));
-  SGD sgd({mine, mine}, {});
+  SGD sgd({mine, learned({1})}, {});
   CHECK_THROWS_WITH_AS(sgd.step(gradients),
-                       "SGD: none of the 1 parameters took part in the loss; give the gradients of a loss "
+                       "SGD: none of the 2 parameters took part in the loss; give the gradients of a loss "
                        "that was computed from them",
                        ag::Error);
   Adam adam({mine}, {});
