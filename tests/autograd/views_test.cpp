@@ -287,6 +287,7 @@ TEST_CASE("reshape refuses what does not fit") {
         "since it could be anything");
   CHECK(message(x, {-1, -1}) == "reshape: the extents of axes 0 and 1 are both -1; give one of them");
   CHECK(message(x, {3, -2}) == "reshape: extent -2 of axis 1 is negative; only -1 stands for what is left");
-  CHECK(message(x, {4}) == "reshape: 6 elements of shape (2, 3) do not fit shape (4,); the product of its extents must be 6");
+  CHECK(message(x, {4}) ==
+        "reshape: 6 elements of shape (2, 3) do not fit shape (4,); the product of its extents must be 6");
   CHECK(message(V(), -1) == "reshape: an operand is an empty Var; assign it a value first");
 }
