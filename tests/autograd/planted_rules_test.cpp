@@ -333,7 +333,7 @@ Count plant_in_library() {
         }
       }
     }
-  for (const auto& [op, times] : planted) CHECK_MESSAGE(times > 0, "nothing was planted in ", op);
+  for (const auto& each : planted) CHECK_MESSAGE(each.second > 0, "nothing was planted in ", each.first);
   CHECK(planted.size() >= 50);
   return count;
 }
@@ -352,7 +352,9 @@ Count plant_in_gru() {
       plant.operand = operand;
       const ag::GradcheckReport report = check({gru(), nothing, nothing, op});
       count.add(report, {op, name, "", words(mistake), "Cell / step 2"});
-      if (report.culprit && report.culprit->op == "map") CHECK(report.culprit->detail == "GRUCell::step");
+      if (!report.culprit || report.culprit->op != "map") continue;
+      const std::string& detail = report.culprit->detail;  // GCC tells the function of a body, Clang its line
+      CHECK((detail == "GRUCell::step" || detail.starts_with("cells.hpp:")));
     }
   return count;
 }
@@ -470,15 +472,14 @@ Count plant_in_custom_ops() {
 
 TEST_CASE("of a hundred wrong rules in an unrolled GRU, gradcheck names at least ninety-five") {
   Count all;
-  for (const auto& [what, plant_some] :
-       {std::pair<std::string, Count (*)()>{"rules of the library", &plant_in_library},
-        {"rules within the GRU", &plant_in_gru},
-        {"rules for create_graph", &plant_in_recorded_rules},
-        {"functions in bodies of map", &plant_in_bodies},
-        {"rules of a user's ops", &plant_in_custom_ops}}) {
-    const Count count = plant_some();
-    MESSAGE(count.named, " of ", count.planted, " wrong ", what, " named, and ", count.mistakes_told, " of ",
-            count.mistakes, " mistakes told");
+  for (const auto& kind : {std::pair<std::string, Count (*)()>{"rules of the library", &plant_in_library},
+                           {"rules within the GRU", &plant_in_gru},
+                           {"rules for create_graph", &plant_in_recorded_rules},
+                           {"functions in bodies of map", &plant_in_bodies},
+                           {"rules of a user's ops", &plant_in_custom_ops}}) {
+    const Count count = kind.second();
+    MESSAGE(count.named, " of ", count.planted, " wrong ", kind.first, " named, and ", count.mistakes_told,
+            " of ", count.mistakes, " mistakes told");
     CHECK(count.planted > 0);
     all.add(count);
   }
