@@ -8,12 +8,15 @@
 #include <limits>
 #include <nn/nn.hpp>
 
+#include "message_of.hpp"
 #include "random_arrays.hpp"
 
 namespace ag = autograd;
 using ag::Tape;
 using V = ag::Var<double>;
 using F = ag::Var<float>;
+
+using test::message_of;
 
 namespace {
 
@@ -28,15 +31,6 @@ V named(const char* name, const E& values) {
   V x = ag::variable(values);
   x.set_name(name);
   return x;
-}
-
-std::string message_of(const std::function<void()>& make) {
-  try {
-    make();
-  } catch (const ag::Error& error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 // What a step of training says, forward and backward.

@@ -6,9 +6,12 @@
 #include <string>
 #include <xtensor/xmath.hpp>
 
+#include "message_of.hpp"
 #include "random_arrays.hpp"
 
 namespace ag = autograd;
+
+using test::message_of;
 
 namespace {
 
@@ -48,15 +51,6 @@ struct LogOnePlusExp : ag::ElementwiseFunction<LogOnePlusExp> {
   }
 };
 inline constexpr LogOnePlusExp log_one_plus_exp;
-
-std::string message_of(const std::function<void()>& make) {
-  try {
-    make();
-  } catch (const ag::Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <nn/random.hpp>
 #include <xtensor/xview.hpp>
 
+#include "message_of.hpp"
 #include "random_arrays.hpp"
 
 namespace ag = autograd;
@@ -13,6 +14,8 @@ using ag::Shape;
 using ag::Tape;
 using V = ag::Var<double>;
 using Vars = std::vector<V>;
+
+using test::message_of;
 
 namespace {
 
@@ -24,15 +27,6 @@ struct Mistake {
 V constant(const Shape& shape) { return test::random_array(shape, 1); }
 V leaf(const Shape& shape) { return test::random_variable(shape, 2); }
 std::span<const V> span(const Vars& parts) { return parts; }
-
-std::string message_of(const std::function<void()>& make) {
-  try {
-    make();
-  } catch (const ag::Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 // A step of training, on values of its own.
 void check_that_a_step_works() {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "gradient_rows.hpp"
+#include "message_of.hpp"
 #include "random_arrays.hpp"
 
 using ag::NodeInfo;
@@ -18,16 +19,9 @@ using F = ag::Var<float>;
 using Names = std::vector<std::string>;
 using Sources = std::vector<std::size_t>;
 
-namespace {
+using test::message_of;
 
-std::string message_of(const std::function<void()>& make) {
-  try {
-    make();
-  } catch (const ag::Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
+namespace {
 
 V variable(const Shape& shape, const char* name = "") {
   V x = test::random_variable(shape, 1, 0.5, 2);

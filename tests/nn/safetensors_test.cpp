@@ -12,12 +12,16 @@
 #include <nn/safetensors.hpp>
 #include <random>
 
+#include "message_of.hpp"
+
 namespace fs = std::filesystem;
 using autograd::Array;
 using autograd::Error;
 using autograd::Shape;
 using autograd::Var;
 using Strings = std::vector<std::string>;
+
+using test::message_of;
 
 namespace {
 
@@ -61,15 +65,6 @@ std::string file_of(const std::string& header, std::size_t data_bytes = 0, char 
   std::string bytes(sizeof length, '\0');
   std::memcpy(bytes.data(), &length, sizeof length);
   return bytes + header + std::string(data_bytes, fill);
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no Error)";
 }
 
 template <class T>

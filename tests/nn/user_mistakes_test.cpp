@@ -10,10 +10,14 @@
 #include <nn/nn.hpp>
 #include <thread>
 
+#include "message_of.hpp"
+
 namespace ag = autograd;
 using ag::Shape;
 using ag::Tape;
 using Var = ag::Var<double>;
+
+using test::message_of;
 
 namespace {
 
@@ -64,15 +68,6 @@ struct LosesBatch : LeakyCell {
 nn::Rng& rng() {
   thread_local nn::Rng generator(1);
   return generator;
-}
-
-std::string message_of(const std::function<void()>& make) {
-  try {
-    make();
-  } catch (const ag::Error& error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 // A step of training, on values of its own.
