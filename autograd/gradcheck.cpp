@@ -218,6 +218,8 @@ class Search {
     GradcheckCulprit& culprit = report_.culprit.emplace();
     culprit.op = entry.description.op;
     culprit.detail = entry.description.detail;
+    if (culprit.detail.empty() && entry.scope != ScopeRecord::kNone)
+      culprit.detail = "a scope begun at " + file_and_line(storage_.trace->scopes()[entry.scope].where);
     culprit.function = fault.function;
     culprit.scope = path;
     culprit.node = static_cast<std::size_t>(&entry - entries().data());
@@ -229,7 +231,7 @@ class Search {
     culprit.mistake = fault.mistake;
     culprit.alike = 0;
     for (const Trace::Entry* other = &entry + 1; other != entries().data() + entries().size(); ++other)
-      if (other->description.op == culprit.op && other->description.detail == culprit.detail)
+      if (other->description.op == culprit.op && other->description.detail == entry.description.detail)
         culprit.alike += check(*other, false).fault.has_value();
   }
 
@@ -297,6 +299,10 @@ GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOption
     fail("gradcheck: order ", options.order, " was asked for; it must be 1 or 2");
   if (!(options.step > 0 && std::isfinite(options.step)))
     fail("gradcheck: the step is ", options.step, "; it must be positive and finite");
+  if (inputs.empty())
+    fail(
+        "gradcheck: there are no inputs to check the gradient of; give it those that the function depends "
+        "on");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) fail("gradcheck: input ", i, " is an empty Var; assign it a value first");
     if (!inputs[i].is_variable()) inputs[i] = variable(inputs[i].array().copy());

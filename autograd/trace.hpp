@@ -42,7 +42,7 @@ class Trace {
   void end(TapeStorage& tape);                // it is filled in, and its results are computed
   void output(Place place, std::size_t element_bytes, Block* block, const void* data);
 
-  // The elements of a value that an op has made; null if it has been overwritten or was never seen.
+  // The elements of a value that an op has made, as they are now; null if no op has.
   const void* value(Place place, std::size_t element_bytes) const;
 
   // Around the rule of a node. Rules run from the last node to the first, more than once if the tape is kept.

@@ -347,3 +347,11 @@ TEST_CASE("the culprit is found in large inputs, along directions") {
   CHECK(report.culprit->operand == "input 1");
   CHECK(report.culprit->mistake == "it is 0.5 times what it should be");
 }
+
+TEST_CASE("gradcheck of nothing is refused") {
+  CHECK_THROWS_WITH_AS(
+      ag::gradcheck([] { return V(1.0); }, {}),
+      "gradcheck: there are no inputs to check the gradient of; give it those that the function "
+      "depends on",
+      ag::Error);
+}

@@ -255,6 +255,7 @@ struct Count {
                        culprit->function == expected.function && culprit->scope == expected.scope &&
                        culprit->recorded == expected.recorded;
     named += right;
+    if (culprit) CHECK_FALSE(culprit->detail.empty());  // of an op without a line, that of its scope
     if (!right)
       MESSAGE("not named: ", expected.op, ", ", expected.operand, " ", expected.function, ": ", text(report));
     if (expected.mistake.empty() || !culprit) return;
