@@ -3,6 +3,7 @@
 
 #include "activations.hpp"
 #include "blas.hpp"
+#include "checkpoint.hpp"
 #include "composites.hpp"
 #include "custom_op.hpp"
 #include "derivatives.hpp"

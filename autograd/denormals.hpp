@@ -21,4 +21,23 @@ class FlushDenormals {
 #endif
 };
 
+// Brings back, for as long as it lives, the floating-point settings of an earlier time: what is computed
+// again within a sweep must come out as it did before.
+class FloatSettings {
+ public:
+#if defined(__SSE2__)
+  static unsigned now() { return _mm_getcsr(); }
+  explicit FloatSettings(unsigned earlier) : saved_(_mm_getcsr()) { _mm_setcsr(earlier); }
+  ~FloatSettings() { _mm_setcsr(saved_); }
+  FloatSettings(const FloatSettings&) = delete;
+
+ private:
+  unsigned saved_;
+#else
+  static unsigned now() { return 0; }
+  explicit FloatSettings(unsigned) {}
+  FloatSettings(const FloatSettings&) = delete;
+#endif
+};
+
 }  // namespace autograd::detail

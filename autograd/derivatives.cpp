@@ -3,6 +3,7 @@
 #include "elementwise.hpp"
 #include "reduce.hpp"
 #include "shape_ops.hpp"
+#include "take_back.hpp"
 #include "tangent_sweep.hpp"
 
 namespace autograd {

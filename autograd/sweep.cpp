@@ -256,6 +256,21 @@ class SweepEnd {
 
 }  // namespace
 
+void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consume) {
+  std::size_t end = tape.slots.size();
+  for (Node* node = tape.last; node != until; node = node->previous) {
+    if (tape.trace) [[unlikely]]
+      tape.trace->before_rule();
+    node->type->backward(*node, sweep);
+    if (tape.trace) [[unlikely]]
+      tape.trace->after_rule(tape, node);
+    if (consume) node->type->release(*node);
+    for (; end > node->first_slot; --end) {
+      if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
+    }
+  }
+}
+
 void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
   [[maybe_unused]] const FlushDenormals flush_denormals;
   const SweepEnd end_of_sweep(tape);
@@ -270,18 +285,7 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
     };
     tape.slots[seed.place.slot].element_bytes == sizeof(float) ? start(float{}) : start(double{});
   }
-  std::size_t end = tape.slots.size();
-  for (Node* node = tape.last; node; node = node->previous) {
-    if (tape.trace) [[unlikely]]
-      tape.trace->before_rule();
-    node->type->backward(*node, sweep);
-    if (tape.trace) [[unlikely]]
-      tape.trace->after_rule(tape, node);
-    if (consume) node->type->release(*node);
-    for (; end > node->first_slot; --end) {
-      if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
-    }
-  }
+  sweep_nodes(tape, sweep, nullptr, consume);
   if (consume) tape.last = nullptr;
   // What nobody has asked for yet: the deferred products of variables.
   for (Deferred& d : tape.deferred)

@@ -46,33 +46,6 @@ void SlotArrays::drop(std::size_t from, std::size_t to) {
   }
 }
 
-TakeBack::TakeBack(TapeStorage& tape)
-    : tape_(tape),
-      last_(tape.last),
-      slots_at_last_(tape.slots_at_last),
-      nodes_(tape.nodes),
-      slots_(tape.slots.size()),
-      leaves_(tape.leaves.size()),
-      deferred_(tape.deferred.size()),
-      chunk_(tape.chunk),
-      cursor_(tape.cursor),
-      limit_(tape.limit) {}
-
-TakeBack::~TakeBack() {
-  if (tape_.slots.size() == slots_ || tape_.leaves.size() != leaves_) return;
-  for (; tape_.last != last_; tape_.last = tape_.last->previous) tape_.last->type->release(*tape_.last);
-  tape_.nodes = nodes_;
-  tape_.slots_at_last = slots_at_last_;
-  tape_.chunk = chunk_;
-  tape_.cursor = cursor_;
-  tape_.limit = limit_;
-  tape_.slots.resize(slots_);
-  if (tape_.deferred.size() == deferred_) return;
-  for (Slot& slot : tape_.slots)
-    while (slot.deferred > deferred_) slot.deferred = tape_.deferred[slot.deferred - 1].next;
-  tape_.deferred.resize(deferred_);
-}
-
 template <class T>
 void TangentSweep::seed(std::size_t input, Place place, std::size_t size, const T* tangent) {
   std::fill(current_.begin(), current_.end(), 0);
@@ -137,16 +110,20 @@ void DualSweep::run(Place scalar, std::span<const Place> kept) {
   [[maybe_unused]] const FlushDenormals flush_denormals;
   for (const Place& place : kept) tangent_arrays_.slots[place.slot].keep = true;
   *gradients_.accumulator<T>(scalar, 1) += T(1);
-  std::size_t end = gradient_arrays_.slots.size();
-  for (Node* node = tape_.last; node; node = node->previous) {
-    if (node->type->element_bytes == sizeof(T)) node->type->backward_dual(*node, *this);
-    if (node->first_slot >= end) continue;
-    gradient_arrays_.drop(node->first_slot, end);
-    tangent_arrays_.drop(node->first_slot, end);
-    end = node->first_slot;
-  }
+  run_back<T>(tape_.last, nullptr, gradient_arrays_.slots.size());
   for (Deferred& d : tangent_arrays_.deferred)
     if (d.rows) d.flush(tangents_, d);
+}
+
+template <class T>
+void DualSweep::run_back(Node* from, const Node* until, std::size_t slots) {
+  for (Node* node = from; node != until; node = node->previous) {
+    if (node->type->element_bytes == sizeof(T)) node->type->backward_dual(*node, *this);
+    if (node->first_slot >= slots) continue;
+    gradient_arrays_.drop(node->first_slot, slots);
+    tangent_arrays_.drop(node->first_slot, slots);
+    slots = node->first_slot;
+  }
 }
 
 template <class T>
@@ -185,6 +162,7 @@ void LinearNode<T>::tangent(TangentSweep& sweep) {
   template Var<T> TangentSweep::tangent_var(Place, const Shape&);                              \
   template void TangentSweep::add(Place, const Array<T>&);                                     \
   template void DualSweep::run<T>(Place, std::span<const Place>);                              \
+  template void DualSweep::run_back<T>(Node*, const Node*, std::size_t);                       \
   template void DualSweep::cross_product(std::uint32_t, const T*, Block*, Place, std::size_t); \
   template struct LinearNode<T>;
 UNROLL_INSTANTIATE(float)

@@ -30,22 +30,6 @@ class SlotArrays {
   std::vector<Deferred> deferred;
 };
 
-// Takes back what is recorded while it is alive, the nodes of rules that only a sweep wants to see. (Unless
-// they have met a new variable, which the tape then knows.)
-class TakeBack {
- public:
-  explicit TakeBack(TapeStorage& tape);
-  ~TakeBack();
-  TakeBack(const TakeBack&) = delete;
-
- private:
-  TapeStorage& tape_;
-  Node* last_;
-  SlotId slots_at_last_;
-  std::size_t nodes_, slots_, leaves_, deferred_, chunk_;
-  std::byte *cursor_, *limit_;
-};
-
 class TangentSweep {
  public:
   TangentSweep(TapeStorage& tape, std::size_t inputs)
@@ -143,6 +127,11 @@ class DualSweep {
   Sweep& tangents() { return tangents_; }
   // The tangents of the values.
   TangentSweep& values() { return values_; }
+
+  // The same for nodes that a rule has recorded, from `from` back to, not including, `until`, with the slots
+  // from `slots` on: what has arrived at their results goes on to their operands.
+  template <class T>
+  void run_back(Node* from, const Node* until, std::size_t slots);
 
   // Whether the gradient at a place is of use to a rule: that of a variable is not, only its tangent is.
   bool flows_on(Place place) const { return place.differentiable() && !tape_.slots[place.slot].keep; }

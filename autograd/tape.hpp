@@ -300,6 +300,9 @@ struct Seed {
 // rule has run, and the tape is at its end.
 void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume);
 
+// Its walk: runs the rules from the last node back to, not including, `until`.
+void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consume);
+
 // Drops the gradients that a sweep has left in kept slots.
 void clear_gradients(TapeStorage& tape);
 
