@@ -186,7 +186,7 @@ Array<T> part(const Array<T>& array, std::size_t offset, const Shape& shape) {
 
 template <class T>
 std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<T>>& inputs,
-                               const std::vector<Home<T>>& homes) {
+                               const Homes<T>& homes) {
   TapeStorage* const tape = recording();
   std::vector<Place> places;
   for (const Var<T>& input : inputs) places.push_back(input.use("checkpoint"));
@@ -205,11 +205,13 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
   for (std::size_t i = 0; i < results.size(); ++i) {
     Var<T>& result = results[i];
     const Array<T> array = result.array();
-    const bool home = i < homes.size();
-    if (home) std::copy_n(array.data(), array.size(), const_cast<T*>(homes[i].memory.data()));
+    Home<T> own_home;
+    if (homes) own_home = homes(i, array);
+    const bool home = own_home.memory.defined();
+    if (home) std::copy_n(array.data(), array.size(), own_home.memory.data());
     const bool inside = result.place().differentiable() && result.place().slot >= slots;
     if (!(home ? result.differentiable() : inside)) {
-      if (home) result = Var<T>(part(homes[i].memory, 0, array.shape()));
+      if (home) result = Var<T>(part(own_home.memory, 0, array.shape()));
       continue;
     }
     const auto whole = std::find_if(made.begin(), made.end(), [&](const Made<T>& each) {
@@ -221,8 +223,8 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
       result = Var<T>::recorded(part(whole->memory, offset, array.shape()), outside, tape->id);
       continue;
     }
-    const Place outside = home ? homes[i].place : Place{tape->new_slot(array.size(), sizeof(T)), 0};
-    const Array<T> memory = home ? part(homes[i].memory, 0, array.shape()) : array;
+    const Place outside = home ? own_home.place : Place{tape->new_slot(array.size(), sizeof(T)), 0};
+    const Array<T> memory = home ? part(own_home.memory, 0, array.shape()) : array;
     made.push_back({result.place(), outside, array.size(), memory});
     result = Var<T>::recorded(memory, outside, tape->id);
     own[i] = any = true;
@@ -241,9 +243,9 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
 }
 
 template std::vector<Var<float>> checkpoint(CheckpointedFunction<float>, const std::vector<Var<float>>&,
-                                            const std::vector<Home<float>>&);
+                                            const Homes<float>&);
 template std::vector<Var<double>> checkpoint(CheckpointedFunction<double>, const std::vector<Var<double>>&,
-                                             const std::vector<Home<double>>&);
+                                             const Homes<double>&);
 
 }  // namespace detail
 

@@ -28,12 +28,16 @@ std::vector<Var<T>> checkpoint(std::type_identity_t<CheckpointedFunction<T>> f,
 
 namespace detail {
 
-// Where the first results are to lie: memory, and the place of their gradient.
+// Where a result is to lie: memory of its size, and the place of its gradient.
 template <class T>
 struct Home {
   Array<T> memory;
   Place place;
 };
+
+// The home of result number i, given its value; without memory if it needs none.
+template <class T>
+using Homes = std::function<Home<T>(std::size_t i, const Array<T>& value)>;
 
 // Whether a tape records that drops what a checkpoint computes.
 inline bool drops_checkpointed() {
@@ -44,7 +48,7 @@ inline bool drops_checkpointed() {
 // checkpoint, where that is so.
 template <class T>
 std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<T>>& inputs,
-                               const std::vector<Home<T>>& homes);
+                               const Homes<T>& homes);
 
 }  // namespace detail
 }  // namespace autograd

@@ -22,7 +22,7 @@ ag::GradcheckReport gradcheck(const F& f, const M& module, ag::GradcheckOptions 
 
 /// The same for a recurrent cell in double, unrolled over an input x (T, B, F): the gradient of its outputs
 /// with respect to every parameter and to x.
-template <Cell<double> C>
+template <Recurrent C>
 ag::GradcheckReport gradcheck(const C& cell, const ag::Var<double>& x, ag::GradcheckOptions options = {}) {
   std::vector<ag::Var<double>> inputs;
   if constexpr (Module<C>)

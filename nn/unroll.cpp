@@ -1,12 +1,58 @@
 #include "unroll.hpp"
 
-namespace nn::detail {
+#include "autograd/views.hpp"
+
+namespace nn {
+
+void Lengths::check(std::size_t steps, std::size_t batch) const {
+  if (values_.empty()) return;
+  if (values_.size() != batch)
+    detail::fail("unroll: there are ", values_.size(), " lengths for a batch of ", batch,
+                 " sequences; give one for each");
+  for (std::size_t b = 0; b < batch; ++b)
+    if (values_[b] < 1 || values_[b] > static_cast<std::int64_t>(steps))
+      detail::fail("unroll: length ", values_[b], " of sequence ", b, " is not in [1, ", steps,
+                   "], the steps of the input; leave out what is empty, and pad the input to the longest");
+}
+
+bool Lengths::ragged(std::size_t steps) const {
+  for (const std::int64_t length : values_)
+    if (length != static_cast<std::int64_t>(steps)) return true;
+  return false;
+}
+
+namespace detail {
 
 using namespace ag::detail;
 
 template <class T>
-OutputStack<T>::OutputStack(const ag::Var<T>& inputs, std::size_t batch, OutputHabit& habit)
-    : steps_(inputs.shape(0)),
+ag::Var<T> active_steps(const Lengths& lengths, std::size_t steps) {
+  const std::vector<std::int64_t>& values = lengths.values();
+  ag::Array<T> active({steps, values.size(), 1});
+  for (std::size_t t = 0; t < steps; ++t)
+    for (std::size_t b = 0; b < values.size(); ++b)
+      active.data()[t * values.size() + b] = static_cast<std::int64_t>(t) < values[b];
+  return active;
+}
+
+template ag::Var<float> active_steps(const Lengths&, std::size_t);
+template ag::Var<double> active_steps(const Lengths&, std::size_t);
+
+template <class T>
+ag::Var<T> swap_leading_axes(const ag::Var<T>& x) {
+  ag::Shape shape{x.shape(1), x.shape(0)};
+  for (const std::size_t extent : x.shape().suffix(2)) shape.push_back(extent);
+  return ag::permute(x.reshape({shape[1], shape[0], x.shape().suffix(2).size()}), {1, 0, 2}).reshape(shape);
+}
+
+template ag::Var<float> swap_leading_axes(const ag::Var<float>&);
+template ag::Var<double> swap_leading_axes(const ag::Var<double>&);
+
+template <class T>
+OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, std::size_t features, bool reverse,
+                            OutputHabit& habit)
+    : steps_(steps),
+      reverse_(reverse),
       habit_(habit),
       tape_(recording()),
       saved_destination_(context.destination),
@@ -15,7 +61,7 @@ OutputStack<T>::OutputStack(const ag::Var<T>& inputs, std::size_t batch, OutputH
   context.destination = {};
   context.log = nullptr;
   // Inputs of another width are likely to be another cell's.
-  if (const std::size_t width = inputs.shape().back(); width != habit_.input_width) habit_ = {0, {}, width};
+  if (features != habit_.features) habit_ = {0, {}, features};
   if (!habit_.index || !habit_.shape.rank()) return;
   ag::Shape step = habit_.shape;  // a guess; the first step tells
   step[0] = batch;
@@ -73,14 +119,15 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
   const Destination made = std::exchange(context.destination, {});
   context.log = nullptr;
   output.use("unroll");
-  if (!stack_.defined() || (t == 0 && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());
-  if (t == 0 && output.size() == shape_.size()) set_shape(output.shape());  // the guess may have been another
+  const bool first = done_++ == 0;
+  if (!stack_.defined() || (first && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());
+  if (first && output.size() == shape_.size()) set_shape(output.shape());  // the guess may have been another
   if (!(output.shape() == shape_))
     fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ",
          shape_, "; a cell must give one shape");
   differentiable_ |= output.differentiable();
   if (!scattered_.empty()) {
-    scattered_.push_back(output);
+    scattered_[t] = output;
     return output;
   }
   if (made.taken) {
@@ -88,12 +135,10 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
     if (output.array().data() == stack_.data() + t * shape_.size() && same_place) return output;
     // Another result of the step lies where the output should: the cell does not do the same at each step.
     habit_.index = 0;
-    for (std::size_t earlier = 0; earlier < t; ++earlier)
-      scattered_.push_back(differentiable_ && tape_
-                               ? ag::Var<T>::recorded(stack_[earlier], place(earlier), tape_->id)
-                               : ag::Var<T>(stack_[earlier]));
-    scattered_.push_back(output);
-    return output;
+    scattered_.resize(steps_);
+    for (std::size_t step = reverse_ ? t + 1 : 0; step < (reverse_ ? steps_ : t); ++step)
+      scattered_[step] = in_stack(stack_[step], place(step));
+    return scattered_[t] = output;
   }
   habit_.index = 0;
   habit_.shape = shape_;
@@ -104,13 +149,20 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
 }
 
 template <class T>
-ag::Var<T> OutputStack<T>::finish() {
-  if (!scattered_.empty()) return ag::stack(std::span<const ag::Var<T>>(scattered_));
-  if (!tape_ || !differentiable_) return stack_;
-  return ag::Var<T>::recorded(stack_, place(0), tape_->id);
+ag::Var<T> OutputStack<T>::in_stack(ag::Array<T> rows, Place place) const {
+  if (!tape_ || !differentiable_) return rows;
+  return ag::Var<T>::recorded(std::move(rows), place, tape_->id);
+}
+
+template <class T>
+ag::Var<T> OutputStack<T>::so_far() const {
+  const std::size_t begin = reverse_ ? steps_ - done_ : 0;
+  if (!scattered_.empty()) return ag::stack(std::span(scattered_).subspan(begin, done_));
+  return in_stack(stack_.slice(begin, begin + done_), place(begin));
 }
 
 template class OutputStack<float>;
 template class OutputStack<double>;
 
-}  // namespace nn::detail
+}  // namespace detail
+}  // namespace nn

@@ -1,0 +1,426 @@
+// The steps of unrolling a cell: what a cell is, where outputs go, what a step draws, and what is kept of it.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "autograd/checkpoint.hpp"
+#include "autograd/elementwise.hpp"
+#include "autograd/shape_ops.hpp"
+#include "mode.hpp"
+#include "state.hpp"
+
+namespace nn {
+
+/// The state of a cell: whatever its initial_state(batch) gives.
+template <class C>
+using CellState = decltype(std::declval<const C&>().initial_state(std::size_t{}));
+
+namespace detail {
+
+template <class S>
+struct NumberOf {};
+template <State S>
+struct NumberOf<S> : std::type_identity<decltype(number_of_state<S>())> {};
+
+}  // namespace detail
+
+/// The type of a cell's numbers, float or double: that of its state.
+template <class C>
+using CellNumber = typename detail::NumberOf<CellState<C>>::type;
+
+/// How many steps each sequence of a batch has, from any range of integers; empty where all have as many as
+/// the input.
+class Lengths {
+ public:
+  Lengths() = default;
+  Lengths(std::initializer_list<std::int64_t> lengths) : values_(lengths) {}
+  template <class Range>
+  requires(!std::same_as<Range, Lengths> &&
+           requires(const Range& range) {
+             { *std::begin(range) } -> std::convertible_to<std::int64_t>;
+             std::end(range);
+           })                        //
+      Lengths(const Range& lengths)  // NOLINT(google-explicit-constructor)
+      : values_(std::begin(lengths), std::end(lengths)) {}
+
+  const std::vector<std::int64_t>& values() const { return values_; }
+  /// Throws Error unless there is one for each sequence of the batch, in [1, steps].
+  void check(std::size_t steps, std::size_t batch) const;
+  /// Whether some sequence has fewer steps than the input.
+  bool ragged(std::size_t steps) const;
+
+ private:
+  std::vector<std::int64_t> values_;
+};
+
+/// How unroll goes over a sequence.
+struct UnrollOptions {
+  /// Of sequences of a batch that have unequal lengths, (B). Past a sequence's end outputs are 0, whatever
+  /// the input holds there; the last state is each sequence's own.
+  Lengths lengths = {};
+  /// From the last step to the first (of sequences with lengths: from each one's own last). Outputs stay at
+  /// the steps of their inputs.
+  bool reverse = false;
+  /// Input (B, T, F) and outputs (B, T, H), instead of (T, B, F) and (T, B, H).
+  bool batch_first = false;
+  /// Of the outputs only the last (B, H): each sequence's own, and in reverse that of its first step.
+  bool last_only = false;
+  /// 0: keep all that the backward sweep needs. Otherwise see checkpointed(), which sets it.
+  std::size_t checkpoint_every = 0;
+};
+
+/// What unrolling gives: the outputs of all steps (T, B, H), and the state after the last.
+template <class T, class State>
+struct Unrolled {
+  ag::Var<T> output;
+  State state;
+};
+
+/// What a function of one's own sees of each step, see unroll.
+template <class T, class State>
+struct Step {
+  std::size_t t;      ///< its number
+  ag::Var<T> input;   ///< x_t (B, F)
+  ag::Var<T> output;  ///< (B, H)
+  State state;        ///< after it
+  ag::Var<T> memory;  ///< the outputs so far, this one among them (t + 1, B, H); in reverse (T - t, B, H)
+};
+
+namespace detail {
+
+template <class R>
+struct IsPair : std::false_type {};
+template <class A, class B>
+struct IsPair<std::pair<A, B>> : std::true_type {};
+
+template <class C>
+concept HasInitialState = requires(const C& cell) {
+  cell.initial_state(std::size_t{1});
+};
+
+template <class C, class T>
+concept HasProject = requires(const C& cell, const ag::Var<T>& x) {
+  { cell.project(x) } -> std::same_as<ag::Var<T>>;
+};
+
+template <class X, class Y>
+concept Is = std::same_as<std::remove_cvref_t<X>, Y>;
+
+// step(x, state) gives a Var, which is output and next state in one, or a pair of both.
+template <class C, class T>
+concept HasStep = requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
+  { cell.step(std::move(x), state) } -> Is<CellState<C>>;
+  requires std::same_as<CellState<C>, ag::Var<T>>;
+}
+|| requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
+  { cell.step(std::move(x), state) } -> Is<std::pair<ag::Var<T>, CellState<C>>>;
+};
+
+template <class C, class T>
+concept HasUnroll = requires(const C& net, const ag::Var<T>& x, CellState<C> state,
+                             const UnrollOptions& options) {
+  { net.unroll(x, std::move(state), options) } -> Is<Unrolled<T, CellState<C>>>;
+};
+
+}  // namespace detail
+
+/// A recurrent cell over numbers of type T: a struct with
+///
+///     State initial_state(size_t batch) const;
+///     Var<T> step(Var<T> x, State) const;                       // where the state is the output, or
+///     std::pair<Var<T>, State> step(Var<T> x, State) const;     // output and next state
+///
+/// and, if part of a step depends neither on the state nor on other steps, `Var<T> project(X) const`, which
+/// maps the inputs (n, B, F) of n steps at once to what `step` then gets a slice (B, G) of instead of x. A
+/// state is any nest of Vars, see state.hpp.
+template <class C>
+concept Cell = detail::HasInitialState<C> && State<CellState<C>> && detail::HasStep<C, CellNumber<C>>;
+
+/// What can be unrolled: a cell, or a struct with initial_state and
+///
+///     Unrolled<T, State> unroll(const Var<T>& x, State, const UnrollOptions&) const;
+///
+/// such as bidirectional(). x is (T, B, F) and the options are checked; batch_first is seen to by nn::unroll,
+/// and so are outputs past a sequence's end.
+template <class C>
+concept Recurrent = Cell<C> ||
+    (detail::HasInitialState<C>&& State<CellState<C>>&& detail::HasUnroll<C, CellNumber<C>>);
+
+namespace detail {
+
+// What the steps of a cell have in common: which of the results that a step makes is its output (1 is the
+// first, 0 is not known), and of which shape, for inputs with as many features.
+struct OutputHabit {
+  std::uint64_t index = 0;
+  ag::Shape shape;
+  std::size_t features = 0;
+};
+
+// Gets the output of every step into one array. Where the op that makes it is the same at each step, which
+// the first step shows, that op writes it there itself; otherwise it is copied.
+template <class T>
+class OutputStack {
+ public:
+  // `habit` is what an earlier unrolling of the same cell has shown. It is updated.
+  OutputStack(std::size_t steps, std::size_t batch, std::size_t features, bool reverse, OutputHabit& habit);
+  ~OutputStack();
+  OutputStack(const OutputStack&) = delete;
+
+  void before_step(std::size_t t);
+  // The output of step t as it is in the stack.
+  ag::Var<T> after_step(std::size_t t, const ag::Var<T>& output);
+  // The outputs of the steps that were taken.
+  ag::Var<T> so_far() const;
+
+ private:
+  void make_stack(const ag::Shape& step);
+  void set_shape(const ag::Shape& step);
+  ag::detail::Place place(std::size_t t) const;
+  ag::Var<T> in_stack(ag::Array<T> rows, ag::detail::Place place) const;
+
+  std::size_t steps_, done_ = 0;
+  bool reverse_;
+  OutputHabit& habit_;
+  ag::detail::TapeStorage* tape_;
+  ag::detail::SlotId slot_ = ag::detail::kConstant;
+  ag::detail::Destination saved_destination_;
+  std::vector<ag::detail::OutputRecord>* saved_log_;
+  std::vector<ag::detail::OutputRecord> log_;
+  std::uint64_t first_output_ = 0;
+  ag::Shape shape_;     // of one step's output
+  ag::Array<T> stack_;  // (T, ...)
+  bool differentiable_ = false;
+  std::vector<ag::Var<T>> scattered_;  // all outputs, once one could not be had in place
+};
+
+extern template class OutputStack<float>;
+extern template class OutputStack<double>;
+
+// 1 where a step is within its sequence, else 0: (T, B, 1).
+template <class T>
+ag::Var<T> active_steps(const Lengths& lengths, std::size_t steps);
+
+extern template ag::Var<float> active_steps(const Lengths&, std::size_t);
+extern template ag::Var<double> active_steps(const Lengths&, std::size_t);
+
+// (A, B, ...) to (B, A, ...).
+template <class T>
+ag::Var<T> swap_leading_axes(const ag::Var<T>& x);
+
+extern template ag::Var<float> swap_leading_axes(const ag::Var<float>&);
+extern template ag::Var<double> swap_leading_axes(const ag::Var<double>&);
+
+// What all parts of an unrolling share.
+template <class T>
+struct StepPlan {
+  bool reverse, last_only;
+  ag::Var<T> active;  // see active_steps; empty if no sequence is shorter
+  std::uint64_t seed = seed_of_steps();
+  std::optional<Mode> mode = random_context.mode ? std::optional(*random_context.mode) : std::nullopt;
+
+  StepPlan(const UnrollOptions& options, std::size_t steps)
+      : reverse(options.reverse), last_only(options.last_only) {
+    if (options.lengths.ragged(steps)) active = active_steps<T>(options.lengths, steps);
+  }
+};
+
+// New where a sequence has not ended, old where it has.
+template <class T>
+ag::Var<T> where_active(const ag::Var<T>& active, const ag::Var<T>& now, const ag::Var<T>& before) {
+  if (now.rank() == 0 || now.shape(0) != active.shape(0))
+    fail("unroll: a part of the state has shape ", now.shape(),
+         "; with lengths, the first axis of each must be the "
+         "batch of ",
+         active.shape(0));
+  ag::Shape shape{active.shape(0)};
+  while (shape.rank() < now.rank()) shape.push_back(1);
+  return where(active.reshape(shape), now, before);
+}
+
+// Rows that are projected at once: enough for a fast product, few enough to stay in the cache until the steps
+// read them.
+constexpr std::size_t kProjectedRows = 128;
+
+// How many steps of a cell are projected at once; 1 if it has no project.
+template <class C>
+std::size_t steps_at_once(std::size_t batch) {
+  if constexpr (HasProject<C, CellNumber<C>>)
+    return std::max<std::size_t>(1, kProjectedRows / std::max<std::size_t>(1, batch));
+  else
+    return 1;
+}
+
+struct NoCallback {};
+
+// The steps of x (n, B, F), of which the first is number `first` of the sequence, from a state. `last` is the
+// output before them where lengths and last_only ask for it.
+template <class C, class T, class OnStep>
+Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const StepPlan<T>& plan,
+                                    std::size_t first, CellState<C> state, ag::Var<T> last, OnStep& on_step) {
+  static_assert(
+      HasProject<C, T> || !requires(C cell) { cell.project(x); },
+      "unroll: the cell's project must be `Var<T> project(const Var<T>& x) const`, of the input's type");
+  constexpr bool kCalls = !std::is_same_v<OnStep, NoCallback>;
+  const std::size_t steps = x.shape(0), batch = x.shape(1);
+  const ag::Scope scope(ag::detail::type_name<C>());
+  StepRandomness randomness{plan.seed};
+  const Bound bound(random_context.steps, plan.seed ? &randomness : nullptr);
+  thread_local OutputHabit habits[2];  // of this cell, without and with a tape
+  std::optional<OutputStack<T>> outputs;
+  if (!plan.last_only || kCalls)
+    outputs.emplace(steps, batch, x.shape(2), plan.reverse, habits[ag::detail::recording() != nullptr]);
+  std::vector<ag::Var<T>> replaced(kCalls ? steps : 0);  // by what on_step returns
+
+  const std::size_t at_once = HasProject<C, T> ? steps_at_once<C>(batch) : steps;
+  for (std::size_t done = 0, count = 0; done < steps; done += count) {
+    count = std::min(at_once, steps - done);
+    const std::size_t begin = plan.reverse ? steps - done - count : done;
+    ag::Var<T> inputs = count == steps ? x : x.slice(begin, begin + count);
+    bool sole = false;  // nobody but this function sees the projected inputs
+    if constexpr (HasProject<C, T>) {
+      ag::Var<T> projected = cell.project(inputs);
+      sole = projected.fresh();
+      if (projected.rank() == 0 || projected.shape(0) != count)
+        fail("unroll: the cell's project made shape ", projected.shape(), " from an input of shape ",
+             inputs.shape(), "; the first axis must stay the time steps");
+      inputs = std::move(projected);
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+      const std::size_t in_part = plan.reverse ? count - 1 - k : k, at = begin + in_part, t = first + at;
+      const ag::Scope step("step", t);
+      randomness.begin_step(t);
+      ag::Var<T> input = inputs[in_part];
+      if (sole) input = std::move(input).mark_fresh();
+      if (outputs) outputs->before_step(at);
+      auto result = cell.step(std::move(input), std::as_const(state));
+      ag::Var<T> output;
+      CellState<C> next;
+      if constexpr (IsPair<decltype(result)>::value && !std::same_as<decltype(result), ag::Var<T>>) {
+        output = outputs ? outputs->after_step(at, result.first) : std::move(result.first);
+        next = std::move(result.second);
+      } else {
+        next = output = outputs ? outputs->after_step(at, result) : std::move(result);
+      }
+      // Sums broadcast, so that a state of another batch would go unnoticed.
+      if (done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
+        fail("unroll: the output of step ", t, " has shape ", output.shape(), " for a batch of ", batch,
+             "; its first axis must be the batch (is the state that of another batch?)");
+      if (plan.active.defined()) {
+        const ag::Var<T> active = plan.active[t];
+        const auto keep = [&](const ag::Var<T>& now, const ag::Var<T>& before) {
+          return where_active(active, now, before);
+        };
+        state = map_state(keep, next, std::as_const(state));
+        if (plan.last_only) last = last.defined() ? keep(output, last) : keep(output, ag::Var<T>(0));
+      } else {
+        state = std::move(next);
+        if (plan.last_only) last = output;
+      }
+      if constexpr (kCalls) {
+        const Step<T, CellState<C>> now{t, x[at], output, state, outputs->so_far()};
+        if constexpr (std::is_void_v<decltype(on_step(now))>)
+          on_step(now);
+        else
+          replaced[at] = on_step(now);
+        if (plan.last_only && replaced[at].defined()) last = replaced[at];
+      }
+    }
+  }
+  if (plan.last_only) return {std::move(last), std::move(state)};
+  if (kCalls && replaced[0].defined()) return {ag::stack(replaced), std::move(state)};
+  return {outputs->so_far(), std::move(state)};
+}
+
+// The same in segments of some steps, of each of which only the outputs and the last state are kept until the
+// reverse sweep comes to it and has it computed again.
+template <class C, class T>
+Unrolled<T, CellState<C>> run_segments(const C& cell, const ag::Var<T>& x, const StepPlan<T>& plan,
+                                       CellState<C> state, std::size_t every) {
+  const std::size_t steps = x.shape(0), at_once = steps_at_once<C>(x.shape(1));
+  every = (every + at_once - 1) / at_once * at_once;  // what is projected at once is so here as well
+  const auto shared = std::make_shared<const C>(cell);
+  ag::Array<T> stack;
+  const ag::detail::SlotId slot = ag::detail::recording()->new_slot(0, sizeof(T));
+  ag::Shape step;
+  bool differentiable = false;
+  ag::Var<T> last;
+  for (std::size_t done = 0, count = 0; done < steps; done += count) {
+    count = std::min(every, steps - done);
+    const std::size_t begin = plan.reverse ? steps - done - count : done;
+    std::vector<ag::Var<T>> inputs{x.slice(begin, begin + count)};
+    for_each_var([&](const ag::Var<T>& var) { inputs.push_back(var); }, std::as_const(state));
+    if (last.defined()) inputs.push_back(last);
+    const auto nest = map_state([](const ag::Var<T>&) { return ag::Var<T>(); }, state);
+    const auto segment = [shared, plan, begin, nest](const std::vector<ag::Var<T>>& in) {
+      CellState<C> from = nest;
+      std::size_t next = 1;
+      for_each_var([&](ag::Var<T>& var) { var = in[next++]; }, from);
+      Mode mode{plan.mode && plan.mode->training, nullptr};
+      const Bound<const Mode*> bound(random_context.mode, plan.mode ? &mode : nullptr);
+      NoCallback none;
+      const Unrolled<T, CellState<C>> result = run_steps(*shared, in[0], plan, begin, std::move(from),
+                                                         next < in.size() ? in[next] : ag::Var<T>(), none);
+      std::vector<ag::Var<T>> results{result.output};
+      for_each_var([&](const ag::Var<T>& var) { results.push_back(var); }, result.state);
+      return results;
+    };
+    const auto home = [&](std::size_t result, const ag::Array<T>& outputs) -> ag::detail::Home<T> {
+      if (result || plan.last_only) return {};
+      if (!stack.defined()) {
+        step = outputs.shape().suffix(1);
+        ag::Shape whole{steps};
+        for (const std::size_t extent : step) whole.push_back(extent);
+        stack = ag::Array<T>(whole);
+        ag::detail::recording()->slots[slot].size = stack.size();
+      }
+      if (!(outputs.shape().suffix(1) == step))
+        fail("unroll: the outputs of steps ", begin, " to ", begin + count - 1, " have shape ",
+             outputs.shape().suffix(1), ", those of the steps before them ", step,
+             "; a cell must give one shape");
+      return {stack.slice(begin, begin + count), {slot, begin * step.size()}};
+    };
+    const std::vector<ag::Var<T>> results = ag::detail::checkpoint<T>(segment, inputs, home);
+    differentiable |= results[0].differentiable();
+    std::size_t next = 1;
+    for_each_var([&](ag::Var<T>& var) { var = results[next++]; }, state);
+    if (plan.last_only) last = results[0];
+  }
+  if (plan.last_only) return {std::move(last), std::move(state)};
+  if (!differentiable) return {ag::Var<T>(stack), std::move(state)};
+  return {ag::Var<T>::recorded(stack, {slot, 0}, ag::detail::recording()->id), std::move(state)};
+}
+
+template <class C, class T, class OnStep>
+Unrolled<T, CellState<C>> run(const C& cell, const ag::Var<T>& x, CellState<C> state,
+                              const UnrollOptions& options, OnStep& on_step) {
+  const std::size_t steps = x.shape(0);
+  const StepPlan<T> plan(options, steps);
+  if (options.checkpoint_every && ag::detail::drops_checkpointed()) {
+    if constexpr (std::is_same_v<OnStep, NoCallback>)
+      return run_segments(cell, x, plan, std::move(state), std::min(steps, options.checkpoint_every));
+    fail(
+        "unroll: a function that is called after each step cannot be with a checkpointed cell, whose steps "
+        "are "
+        "taken twice; leave out one of the two");
+  }
+  return run_steps(cell, x, plan, 0, std::move(state), ag::Var<T>(), on_step);
+}
+
+// unroll, for combinators: nothing is checked again.
+template <class C, class T>
+Unrolled<T, CellState<C>> unroll_within(const C& cell, const ag::Var<T>& x, CellState<C> state,
+                                        const UnrollOptions& options) {
+  if constexpr (HasUnroll<C, T>) {
+    return cell.unroll(x, std::move(state), options);
+  } else {
+    NoCallback none;
+    return run(cell, x, std::move(state), options, none);
+  }
+}
+
+}  // namespace detail
+}  // namespace nn
