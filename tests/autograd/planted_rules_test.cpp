@@ -355,7 +355,7 @@ Count plant_in_gru() {
       count.add(report, {op, name, "", words(mistake), "Cell / step 2"});
       if (!report.culprit || report.culprit->op != "map") continue;
       const std::string& detail = report.culprit->detail;  // GCC tells the function of a body, Clang its line
-      CHECK((detail == "GRUCell::step" || detail.starts_with("cells.hpp:")));
+      CHECK((detail == "GRUCell::step" || detail.starts_with("gru.hpp:")));
     }
   return count;
 }
