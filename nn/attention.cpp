@@ -1,10 +1,12 @@
 #include "attention.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/composites.hpp"
 #include "autograd/linalg.hpp"
 #include "autograd/map.hpp"
+#include "autograd/shape_ops.hpp"
 #include "autograd/views.hpp"
 
 namespace nn {

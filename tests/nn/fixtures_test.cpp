@@ -1,4 +1,5 @@
-// The layers, cells and losses against PyTorch 1.13 in float64. A new case is a line in a list.
+// Recurrent layers and losses against PyTorch 1.13 in float64. A new case is a line in a list; cells are in
+// cell_fixtures_test.cpp, other layers in layer_fixtures_test.cpp.
 #include <doctest/doctest.h>
 
 #include <autograd/autograd.hpp>
@@ -35,41 +36,6 @@ void check_layer(const Fixture& fixture, const Layer& layer) {
   });
 }
 
-template <class Cell>
-void check_cell(const Fixture& fixture, const Cell& cell) {
-  check_module(fixture, cell, [&](Inputs& in) -> Outputs {
-    if constexpr (std::is_same_v<Cell, nn::LSTMCell<double>>) {
-      const auto [output, state] = cell.step(cell.project(in["input"]), {in["h0"], in["c0"]});
-      return {{"h_n", state.h}, {"c_n", state.c}};
-    } else {
-      return {{"h_n", cell.step(cell.project(in["input"]), in["h0"])}};
-    }
-  });
-}
-
-// The minimal gated unit as a user writes it, with x W by matmul:
-//
-//     f = sigmoid(x Wf + h Uf + bf);  n = tanh(x Wn + (f h) Un + bn);  h' = (1 - f) h + f n
-struct Mgu {
-  using value_type = double;
-  Var Wf, Uf, bf, Wn, Un, bn;
-
-  Mgu() {
-    const auto make = [](const ag::Shape& shape) { return ag::variable(ag::Array<double>(shape, 0)); };
-    Wf = make({kIn, kHidden}), Uf = make({kHidden, kHidden}), bf = make({kHidden});
-    Wn = make({kIn, kHidden}), Un = make({kHidden, kHidden}), bn = make({kHidden});
-  }
-  auto fields(auto&& visit) {
-    visit("Wf", Wf), visit("Uf", Uf), visit("bf", bf), visit("Wn", Wn), visit("Un", Un), visit("bn", bn);
-  }
-  Var initial_state(std::size_t batch) const { return ag::zeros<double>({batch, kHidden}); }
-  Var step(const Var& x, const Var& h) const {
-    const Var f = sigmoid(ag::matmul(x, Wf) + ag::matmul(h, Uf) + bf);
-    const Var n = tanh(ag::matmul(x, Wn) + ag::matmul(f * h, Un) + bn);
-    return (1 - f) * h + f * n;
-  }
-};
-
 ag::Indices labels(const Fixture& fixture) {
   const std::vector<std::int64_t> target = fixture.integers("target");
   return xt::xarray<std::int64_t>(xt::adapt(target, {target.size()}));
@@ -96,43 +62,6 @@ TEST_CASE("recurrent layers give PyTorch's outputs, states, loss and gradients")
     else
       check_layer(fixture, nn::LSTM<double>(kIn, kHidden, rng, options));
   }
-}
-
-TEST_CASE("one step of a cell gives PyTorch's state, loss and gradients") {
-  for (const std::string name : {"rnncell_tanh", "rnncell_tanh_nobias", "rnncell_relu", "rnncell_relu_nobias",
-                                 "grucell", "grucell_nobias", "lstmcell", "lstmcell_nobias"}) {
-    CAPTURE(name);
-    const Fixture fixture(name);
-    nn::Rng rng(1);
-    const nn::CellOptions options{.bias = !has(name, "_nobias")};
-    if (has(name, "rnncell"))
-      check_cell(fixture, nn::RNNCell<double>(kIn, kHidden, rng,
-                                              has(name, "relu") ? nn::Activation::relu : nn::Activation::tanh,
-                                              options));
-    else if (has(name, "grucell"))
-      check_cell(fixture, nn::GRUCell<double>(kIn, kHidden, rng, options));
-    else
-      check_cell(fixture, nn::LSTMCell<double>(kIn, kHidden, rng, options));
-  }
-}
-
-TEST_CASE("Linear gives PyTorch's output, loss and gradients") {
-  for (const std::string name : {"linear", "linear_nobias", "linear_3d", "linear_1d"}) {
-    CAPTURE(name);
-    nn::Rng rng(1);
-    const nn::Linear<double> layer(kIn, 5, rng, !has(name, "_nobias"));
-    check_module(Fixture(name), layer, [&](Inputs& in) -> Outputs {
-      return {{"output", layer(in["input"])}};
-    });
-  }
-}
-
-TEST_CASE("a cell of a user's own gives what PyTorch gives for the same equations") {
-  const Mgu cell;
-  check_module(Fixture("custom_mgu"), cell, [&](Inputs& in) -> Outputs {
-    const auto [output, state] = nn::unroll(cell, in["input"], in["s0.0"]);
-    return {{"output", output}, {"sT.0", state}};
-  });
 }
 
 TEST_CASE("mse is the mean of PyTorch's squared errors") {
