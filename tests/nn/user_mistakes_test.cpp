@@ -516,8 +516,8 @@ TEST_CASE("mistakes with cells and states") {
          nn::parameters(lstm);
          lstm(ones({5, 2, 7}));
        },
-       "linear: the input of shape (5, 2, 7) has 7 features, and weight_ih_l0 of shape (16, 3) "
-       "(out_features, in_features) takes 3; make them equal (in LSTMCell)"},
+       "LSTMCell: the input of shape (5, 2, 7) has 7 features, and the cell was made for 3 (weight_ih_l0 has "
+       "shape (16, 3)); make them equal (in LSTMCell)"},
       {"a layer in a cell that was made for other features",
        [] {
          const LeakyCell cell = leaky();
