@@ -4,6 +4,8 @@
 // (no constructors and no base classes, at most eight members):
 //
 //     struct State { ag::Var<T> h, c; };
+//
+// Numbers, such as a counter of steps, may be among them; they are taken along as they are.
 #pragma once
 
 #include <array>
@@ -79,10 +81,14 @@ constexpr auto members(S& s) {
   }
 }
 
-enum class Nest { var, list, tuple, aggregate, none };
+enum class Nest { var, number, list, tuple, aggregate, none };
 
 template <class S>
-struct NestOf : std::integral_constant<Nest, member_count<S>() ? Nest::aggregate : Nest::none> {};
+struct NestOf
+    : std::integral_constant<Nest, std::is_arithmetic_v<S> || std::is_enum_v<S> || std::is_empty_v<S>
+                                       ? Nest::number
+                                   : member_count<S>() ? Nest::aggregate
+                                                       : Nest::none> {};
 template <class T>
 struct NestOf<ag::Var<T>> : std::integral_constant<Nest, Nest::var> {};
 template <class S, class Allocator>
@@ -116,7 +122,7 @@ constexpr bool all_states(std::index_sequence<I...>) {
 
 template <class S>
 constexpr bool is_state() {
-  if constexpr (nest_of<S> == Nest::var) {
+  if constexpr (nest_of<S> == Nest::var || nest_of<S> == Nest::number) {
     return true;
   } else if constexpr (nest_of<S> == Nest::list) {
     return is_state<typename S::value_type>();
@@ -128,16 +134,33 @@ constexpr bool is_state() {
   }
 }
 
-// The type of the numbers of its first Var.
+// The type of the numbers of its first Var; void if it has none.
+template <class S>
+constexpr auto number_of_state();
+
+template <class Tuple, std::size_t kIndex = 0>
+constexpr auto first_number() {
+  if constexpr (kIndex == std::tuple_size_v<Tuple>) {
+    return std::type_identity<void>{};
+  } else {
+    using First = decltype(number_of_state<std::remove_cvref_t<std::tuple_element_t<kIndex, Tuple>>>());
+    if constexpr (std::is_void_v<typename First::type>)
+      return first_number<Tuple, kIndex + 1>();
+    else
+      return First{};
+  }
+}
+
 template <class S>
 constexpr auto number_of_state() {
   if constexpr (nest_of<S> == Nest::var)
-    return typename S::value_type{};
+    return std::type_identity<typename S::value_type>{};
   else if constexpr (nest_of<S> == Nest::list)
     return number_of_state<typename S::value_type>();
+  else if constexpr (nest_of<S> == Nest::number)
+    return std::type_identity<void>{};
   else
-    return number_of_state<
-        std::remove_cvref_t<std::tuple_element_t<0, decltype(parts(std::declval<S&>()))>>>();
+    return first_number<decltype(parts(std::declval<S&>()))>();
 }
 
 // Where a Var is in a nest, for messages: "state[1][0]".
@@ -154,6 +177,8 @@ template <class F, class S, class... Others>
 void visit_state(const StatePath& path, F& f, S& state, Others&... others) {
   if constexpr (nest_of<S> == Nest::var) {
     f(path, state, others...);
+  } else if constexpr (nest_of<S> == Nest::number) {
+    return;
   } else if constexpr (nest_of<S> == Nest::list) {
     for (const std::size_t size : std::initializer_list<std::size_t>{others.size()...})
       if (size != state.size())
@@ -186,8 +211,8 @@ void for_each_var(F&& f, S& state, Others&... others) {
 template <class S>
 concept State = detail::is_state<std::remove_cvref_t<S>>();
 
-/// A state of the same nesting with f(var, vars of the other states...) for each Var. Throws Error if lists
-/// in them differ in length.
+/// A state of the same nesting with f(var, vars of the other states...) for each Var, and the numbers of the
+/// first. Throws Error if lists in them differ in length.
 template <class F, State S, std::same_as<S>... Others>
 S map_state(F&& f, const S& state, const Others&... others) {
   S result = state;

@@ -21,16 +21,30 @@ using CellState = decltype(std::declval<const C&>().initial_state(std::size_t{})
 
 namespace detail {
 
-template <class S>
+template <class C>
+constexpr auto number_of_cell() {
+  using Number = decltype(number_of_state<CellState<C>>());
+  if constexpr (!std::is_void_v<typename Number::type>)
+    return Number{};
+  else if constexpr (requires { typename C::value_type; })
+    return std::type_identity<typename C::value_type>{};
+  else
+    return std::type_identity<float>{};
+}
+
+template <class C>
 struct NumberOf {};
-template <State S>
-struct NumberOf<S> : std::type_identity<decltype(number_of_state<S>())> {};
+template <class C>
+requires State<CellState<C>>
+struct NumberOf<C> : decltype(number_of_cell<C>()) {
+};
 
 }  // namespace detail
 
-/// The type of a cell's numbers, float or double: that of its state.
+/// The type of a cell's numbers, float or double: that of its state, or, if that has no Var, its value_type,
+/// or else float.
 template <class C>
-using CellNumber = typename detail::NumberOf<CellState<C>>::type;
+using CellNumber = typename detail::NumberOf<C>::type;
 
 /// How many steps each sequence of a batch has, from any range of integers; empty where all have as many as
 /// the input.
@@ -306,7 +320,7 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
         next = output = outputs ? outputs->after_step(at, result) : std::move(result);
       }
       // Sums broadcast, so that a state of another batch would go unnoticed.
-      if (done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
+      if (VarType<CellState<C>> && done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
         fail("unroll: the output of step ", t, " has shape ", output.shape(), " for a batch of ", batch,
              "; its first axis must be the batch (is the state that of another batch?)");
       if (plan.active.defined()) {
@@ -355,7 +369,8 @@ Unrolled<T, CellState<C>> run_segments(const C& cell, const ag::Var<T>& x, const
     for_each_var([&](const ag::Var<T>& var) { inputs.push_back(var); }, std::as_const(state));
     if (last.defined()) inputs.push_back(last);
     const auto nest = map_state([](const ag::Var<T>&) { return ag::Var<T>(); }, state);
-    const auto segment = [shared, plan, begin, nest](const std::vector<ag::Var<T>>& in) {
+    const auto end = std::make_shared<CellState<C>>();  // for the numbers in it
+    const auto segment = [shared, plan, begin, nest, end](const std::vector<ag::Var<T>>& in) {
       CellState<C> from = nest;
       std::size_t next = 1;
       for_each_var([&](ag::Var<T>& var) { var = in[next++]; }, from);
@@ -366,6 +381,7 @@ Unrolled<T, CellState<C>> run_segments(const C& cell, const ag::Var<T>& x, const
                                                          next < in.size() ? in[next] : ag::Var<T>(), none);
       std::vector<ag::Var<T>> results{result.output};
       for_each_var([&](const ag::Var<T>& var) { results.push_back(var); }, result.state);
+      *end = map_state([](const ag::Var<T>&) { return ag::Var<T>(); }, result.state);
       return results;
     };
     const auto home = [&](std::size_t result, const ag::Array<T>& outputs) -> ag::detail::Home<T> {
@@ -386,6 +402,7 @@ Unrolled<T, CellState<C>> run_segments(const C& cell, const ag::Var<T>& x, const
     const std::vector<ag::Var<T>> results = ag::detail::checkpoint<T>(segment, inputs, home);
     differentiable |= results[0].differentiable();
     std::size_t next = 1;
+    state = *end;
     for_each_var([&](ag::Var<T>& var) { var = results[next++]; }, state);
     if (plan.last_only) last = results[0];
   }

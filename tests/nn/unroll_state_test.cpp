@@ -46,6 +46,7 @@ struct Stacked {
 
 // The minimum: a state that is no Var at all.
 struct Stateless {
+  using value_type = double;
   struct State {};
   State initial_state(std::size_t) const { return {}; }
   std::pair<Var, State> step(const Var& x, const State&) const { return {tanh(x), {}}; }
