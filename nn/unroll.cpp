@@ -1,5 +1,6 @@
 #include "unroll.hpp"
 
+#include "autograd/indexing.hpp"
 #include "autograd/views.hpp"
 
 namespace nn {
@@ -47,6 +48,22 @@ ag::Var<T> swap_leading_axes(const ag::Var<T>& x) {
 
 template ag::Var<float> swap_leading_axes(const ag::Var<float>&);
 template ag::Var<double> swap_leading_axes(const ag::Var<double>&);
+
+template <class T>
+ag::Var<T> last_output(const ag::Var<T>& outputs, const UnrollOptions& options) {
+  const std::size_t steps = outputs.shape(0), batch = outputs.shape(1);
+  if (options.reverse) return outputs[0];
+  if (!options.lengths.ragged(steps)) return outputs[steps - 1];
+  std::vector<std::int64_t> rows;
+  for (const std::int64_t length : options.lengths.values())
+    rows.push_back((length - 1) * static_cast<std::int64_t>(batch) + static_cast<std::int64_t>(rows.size()));
+  ag::Shape shape{steps * batch};
+  for (const std::size_t extent : outputs.shape().suffix(2)) shape.push_back(extent);
+  return ag::take(outputs.reshape(shape), ag::Indices({batch}, std::move(rows)));
+}
+
+template ag::Var<float> last_output(const ag::Var<float>&, const UnrollOptions&);
+template ag::Var<double> last_output(const ag::Var<double>&, const UnrollOptions&);
 
 template <class T>
 OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, std::size_t features, bool reverse,

@@ -100,7 +100,7 @@ Unrolled<CellNumber<C>, CellState<C>> unroll(const C& cell, const ag::Var<CellNu
 ///       return nn::dot_product_attention(now.output, now.memory, now.memory).output;
 ///     });
 ///
-/// Throws Error besides if the cell is checkpointed.
+/// All steps are kept for the backward sweep, of a checkpointed() cell too.
 template <class C, class OnStep>
 requires Cell<C> && std::invocable < OnStep&, const Step<CellNumber<C>, CellState<C>>
 & > Unrolled<CellNumber<C>, CellState<C>> unroll(const C& cell, const ag::Var<CellNumber<C>>& x,

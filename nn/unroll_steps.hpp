@@ -268,6 +268,13 @@ std::size_t steps_at_once(std::size_t batch) {
     return 1;
 }
 
+// The last output of each sequence (B, H), of all (T, B, H).
+template <class T>
+ag::Var<T> last_output(const ag::Var<T>& outputs, const UnrollOptions& options);
+
+extern template ag::Var<float> last_output(const ag::Var<float>&, const UnrollOptions&);
+extern template ag::Var<double> last_output(const ag::Var<double>&, const UnrollOptions&);
+
 struct NoCallback {};
 
 // The steps of x (n, B, F), of which the first is number `first` of the sequence, from a state. `last` is the
@@ -416,14 +423,9 @@ Unrolled<T, CellState<C>> run(const C& cell, const ag::Var<T>& x, CellState<C> s
                               const UnrollOptions& options, OnStep& on_step) {
   const std::size_t steps = x.shape(0);
   const StepPlan<T> plan(options, steps);
-  if (options.checkpoint_every && ag::detail::drops_checkpointed()) {
-    if constexpr (std::is_same_v<OnStep, NoCallback>)
+  if constexpr (std::is_same_v<OnStep, NoCallback>)
+    if (options.checkpoint_every && ag::detail::drops_checkpointed())
       return run_segments(cell, x, plan, std::move(state), std::min(steps, options.checkpoint_every));
-    fail(
-        "unroll: a function that is called after each step cannot be with a checkpointed cell, whose steps "
-        "are "
-        "taken twice; leave out one of the two");
-  }
   return run_steps(cell, x, plan, 0, std::move(state), ag::Var<T>(), on_step);
 }
 
