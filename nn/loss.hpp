@@ -11,12 +11,20 @@ namespace nn {
 template <class T>
 autograd::Var<T> mse(const autograd::Var<T>& prediction, const autograd::Var<T>& target);
 
-/// Cross entropy of logits (..., C) and class labels (...), mean over all rows, in nats:
+/// How cross_entropy is computed.
+struct CrossEntropyOptions {
+  std::int64_t ignore_index =
+      -100;  ///< rows with this label, such as padding, count neither in sum nor in mean
+};
+
+/// Cross entropy of logits (..., C) and class labels (...), mean over all rows, in nats, as PyTorch's:
 ///
 ///     -mean(log_softmax(logits)[label])
 ///
-/// Throws Error if the shapes do not fit or a label is not in [0, C).
+/// Throws Error if the shapes do not fit, if a label is neither in [0, C) nor ignore_index, or if there are
+/// no rows to average.
 template <class T>
-autograd::Var<T> cross_entropy(const autograd::Var<T>& logits, const autograd::Indices& labels);
+autograd::Var<T> cross_entropy(const autograd::Var<T>& logits, const autograd::Indices& labels,
+                               CrossEntropyOptions options = {});
 
 }  // namespace nn

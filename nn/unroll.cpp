@@ -137,6 +137,13 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
   context.log = nullptr;
   output.use("unroll");
   const bool first = done_++ == 0;
+  const bool same_place = made.recorded ? output.place() == place(t) : !output.differentiable();
+  const bool in_place =
+      made.taken && output.array().data() == stack_.data() + t * shape_.size() && same_place;
+  if (first && made.taken && !in_place) {  // the guess was another cell's, and another result has taken the place
+    if (tape_) slot_ = tape_->new_slot(0, sizeof(T));
+    stack_ = {};
+  }
   if (!stack_.defined() || (first && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());
   if (first && output.size() == shape_.size()) set_shape(output.shape());  // the guess may have been another
   if (!(output.shape() == shape_))
@@ -147,9 +154,8 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
     scattered_[t] = output;
     return output;
   }
-  if (made.taken) {
-    const bool same_place = made.recorded ? output.place() == place(t) : !output.differentiable();
-    if (output.array().data() == stack_.data() + t * shape_.size() && same_place) return output;
+  if (in_place) return output;
+  if (made.taken && !first) {
     // Another result of the step lies where the output should: the cell does not do the same at each step.
     habit_.index = 0;
     scattered_.resize(steps_);
