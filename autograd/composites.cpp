@@ -27,11 +27,10 @@ void check_layer_norm(const Var<T>& x, double eps) {
   if (!(eps >= 0)) detail::fail("layer_norm: eps is ", eps, "; it must be at least 0");
 }
 
+// 1 / sqrt(var + eps) of each row of what has a mean of 0.
 template <class T>
-Var<T> normalised(const Var<T>& x, double eps) {
-  const Var<T> centred = x - mean(x, -1, true);
-  return map([eps](auto c, auto variance) { return c * rsqrt(variance + eps); }, centred,
-             mean(square(centred), -1, true));
+Var<T> inverse_deviation(const Var<T>& centred, double eps) {
+  return map([eps](auto variance) { return rsqrt(variance + eps); }, mean(square(centred), -1, true));
 }
 
 }  // namespace
@@ -57,7 +56,8 @@ Var<T> layer_norm(const Var<T>& x, double eps) {
   x.require_value("layer_norm");
   check_layer_norm(x, eps);
   const Scope scope("layer_norm");
-  return normalised(x, eps);
+  const Var<T> centred = x - mean(x, -1, true);
+  return centred * inverse_deviation(centred, eps);
 }
 
 template <class T>
@@ -71,7 +71,9 @@ Var<T> layer_norm(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, dou
   }
   check_layer_norm(x, eps);
   const Scope scope("layer_norm");
-  return map([](auto n, auto w, auto b) { return n * w + b; }, normalised(x, eps), weight, bias);
+  const Var<T> centred = x - mean(x, -1, true);
+  return map([](auto c, auto r, auto w, auto b) { return c * r * w + b; }, centred,
+             inverse_deviation(centred, eps), weight, bias);
 }
 
 #define UNROLL_INSTANTIATE(T)                                 \
