@@ -139,7 +139,13 @@ Attention<T> dot_product_attention(const Var<T>& query, const Var<T>& key, const
   const double scale =
       checked_scale("dot_product_attention",
                     options.scale.value_or(1 / std::sqrt(static_cast<double>(query.shape().back()))));
-  return attend(operands, matmul(operands.query, permute(operands.key, {0, 2, 1})), scale, options);
+  // One query is a column as it is, so that no key has to be transposed.
+  const Var<T> scores =
+      operands.queries == 1
+          ? matmul(operands.key, operands.query.reshape({operands.batch, query.shape().back(), 1}))
+                .reshape({operands.batch, 1, operands.keys})
+          : matmul(operands.query, permute(operands.key, {0, 2, 1}));
+  return attend(operands, scores, scale, options);
 }
 
 template <class T>

@@ -8,6 +8,9 @@
 //     one query       (B, D)              (S, B, D)  (S, B, V)  (B, V)              (B, S)
 //     Q queries       (Q, B, D)           (S, B, D)  (S, B, V)  (Q, B, V)           (B, Q, S)
 //     batch_first     (B, D), (B, Q, D)   (B, S, D)  (B, S, V)  (B, V), (B, Q, V)   (B, S), (B, Q, S)
+//
+// Products are computed batch first. A decoder that attends at each of many steps spares a copy of the keys
+// and values at each if it makes them so once, by permute(memory, {1, 0, 2}).
 #pragma once
 
 #include <optional>
