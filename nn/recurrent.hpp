@@ -73,7 +73,8 @@ struct RecurrentLayer {
     const std::size_t layers = cells.size() / directions();
     std::vector<State> last;
     for (std::size_t layer = 0; layer < layers; ++layer) {
-      const ag::Scope layer_scope("layer", layer);
+      std::optional<ag::Scope> of_layer;
+      if (layers > 1) of_layer.emplace("layer", layer);
       if (layer) x = dropout(x, options.dropout);
       UnrollOptions inner = how;
       inner.last_only = how.last_only && layer + 1 == layers;

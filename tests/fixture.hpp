@@ -62,19 +62,6 @@ class Fixture {
     return result;
   }
 
-  /// Exchanges axes 0 and 1 of an array: (batch, time, ...) to (time, batch, ...).
-  void swap_leading_axes(const std::string& key) {
-    const autograd::Array<double>& from = arrays_.at(key);
-    const std::size_t rows = from.shape()[0], cols = from.shape()[1], width = from.size() / (rows * cols);
-    autograd::Shape shape = from.shape();
-    std::swap(shape[0], shape[1]);
-    autograd::Array<double> to(shape);
-    for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < cols; ++j)
-        std::copy_n(from.data() + (i * cols + j) * width, width, to.data() + (j * rows + i) * width);
-    arrays_[key] = to;
-  }
-
  private:
   nn::TensorMap tensors_;
   std::map<std::string, autograd::Array<double>> arrays_;

@@ -31,15 +31,6 @@ void check_cell(const Fixture& fixture, const Cell& cell) {
   });
 }
 
-// Under the names of PyTorch's nn.LSTM.
-struct FirstLayer {
-  using value_type = double;
-  nn::LSTMCell<double> cell;
-  auto fields(auto&& visit) {
-    cell.fields([&](const std::string& name, auto& parameter) { visit(name + "_l0", parameter); });
-  }
-};
-
 // The minimal gated unit as a user writes it, with x W by matmul:
 //
 //     f = sigmoid(x Wf + h Uf + bf);  n = tanh(x Wn + (f h) Un + bn);  h' = (1 - f) h + f n
@@ -122,21 +113,6 @@ TEST_CASE("one step of a cell gives PyTorch's state, loss and gradients") {
       check_cell(fixture, nn::GRUCell<double>(kIn, kHidden, rng, options));
     else
       check_cell(fixture, nn::LSTMCell<double>(kIn, kHidden, rng, options));
-  }
-}
-
-TEST_CASE("an LSTM with a projection gives PyTorch's outputs, states, loss and gradients") {
-  for (const std::string name : {"lstm_l1_proj2", "lstm_l1_nobias_proj2"}) {
-    CAPTURE(name);
-    const Fixture fixture(name);
-    nn::Rng rng(1);
-    const FirstLayer layer{{kIn, kHidden, rng, {.bias = !has(name, "_nobias"), .proj_size = 2}}};
-    check_module(fixture, layer, [&](Inputs& in) -> Outputs {
-      const auto [output, state] = nn::unroll(layer.cell, in["input"], {in["h0"][0], in["c0"][0]});
-      return {{"output", output},
-              {"h_n", state.h.reshape(in["h0"].shape())},
-              {"c_n", state.c.reshape(in["c0"].shape())}};
-    });
   }
 }
 

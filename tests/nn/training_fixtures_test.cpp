@@ -92,7 +92,7 @@ TEST_CASE("truncated backpropagation with a detached state trains as PyTorch doe
   test::set_parameters(fixture, model);
   SGD sgd(nn::parameters(model), {.lr = 0.1});
   const Var x = fixture["input"], y = fixture["target"];
-  auto state = model.rnn.cell.initial_state(x.shape(1));
+  auto state = model.rnn.initial_state(x.shape(1));
   for (std::size_t k = 0; k < fixture["losses"].size(); ++k) {
     CAPTURE(k);
     const std::size_t begin = k * kChunk, end = begin + kChunk;
@@ -101,7 +101,7 @@ TEST_CASE("truncated backpropagation with a detached state trains as PyTorch doe
     const Var loss = nn::mse(model.head(output), y.slice(begin, end));
     CHECK(test::difference(loss, fixture["losses"][k]) <= kParity);
     sgd.step(tape.backward(loss));
-    state = {last.h.detach(), last.c.detach()};
+    state = nn::detach(last);
   }
   test::check_parameters(fixture, model, "final.");
 }
@@ -109,32 +109,20 @@ TEST_CASE("truncated backpropagation with a detached state trains as PyTorch doe
 TEST_CASE("two LSTM layers trained with Adam and clipping follow PyTorch's thirty steps") {
   const Fixture fixture("train_adam_clip_lstm");
   nn::Rng rng(1);
-  const nn::LSTMCell<double> first(3, 5, rng), second(5, 5, rng);
-  const nn::Linear<double> head(5, 2, rng);
-  const auto each = [&](auto&& visit) {
-    const auto under = [&](const std::string& before, const std::string& after) {
-      return [=](const std::string& path, auto& parameter) { visit(before + path + after, parameter); };
-    };
-    nn::for_each_parameter(first, under("rnn.", "_l0"));
-    nn::for_each_parameter(second, under("rnn.", "_l1"));
-    nn::for_each_parameter(head, under("head.", ""));
-  };
-  each([&](const std::string& name, auto& parameter) { parameter.assign(fixture["param." + name].view()); });
-  Adam adam(nn::parameters(first, second, head), {.lr = 0.02});
+  const Model<nn::LSTM<double>> model{{3, 5, rng, {.num_layers = 2}}, {5, 2, rng}};
+  test::set_parameters(fixture, model);
+  Adam adam(nn::parameters(model), {.lr = 0.02});
   const Var x = fixture["input"], y = fixture["target"];
   for (std::size_t k = 0; k < fixture["losses"].size(); ++k) {
     CAPTURE(k);
     ag::Tape tape;
-    const Var loss = nn::mse(head(nn::unroll(second, nn::unroll(first, x).output).output), y);
+    const Var loss = nn::mse(model.head(model.rnn(x).output), y);
     CHECK(test::difference(loss, fixture["losses"][k]) <= kParity);
     ag::Gradients gradients = tape.backward(loss);
     CHECK(std::abs(nn::clip_grad_norm(gradients, 0.25) - fixture["grad_norms"].data()[k]) <= kParity);
     adam.step(gradients);
   }
-  each([&](const std::string& name, auto& parameter) {
-    INFO(name);
-    CHECK(test::difference(parameter, fixture["final." + name]) <= kParity);
-  });
+  test::check_parameters(fixture, model, "final.");
 }
 
 TEST_CASE("a penalty on the gradient of an RNN's inputs has PyTorch's gradients") {

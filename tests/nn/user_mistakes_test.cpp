@@ -517,7 +517,7 @@ TEST_CASE("mistakes with cells and states") {
          lstm(ones({5, 2, 7}));
        },
        "LSTMCell: the input of shape (5, 2, 7) has 7 features, and the cell was made for 3 (weight_ih_l0 has "
-       "shape (16, 3)); make them equal (in LSTMCell)"},
+       "shape (16, 3)); make them equal (in LSTM / LSTMCell)"},
       {"a layer in a cell that was made for other features",
        [] {
          const LeakyCell cell = leaky();

@@ -1,5 +1,4 @@
-// Recurrent layers and losses against PyTorch 1.13 in float64. A new case is a line in a list; cells are in
-// cell_fixtures_test.cpp, other layers in layer_fixtures_test.cpp.
+// Losses against PyTorch 1.13 in float64.
 #include <doctest/doctest.h>
 
 #include <autograd/autograd.hpp>
@@ -8,33 +7,13 @@
 #include "parity.hpp"
 
 namespace ag = autograd;
-using test::check_module;
 using test::Fixture;
-using test::Inputs;
 using test::kParity;
-using test::Outputs;
 using Var = ag::Var<double>;
 
 namespace {
 
-constexpr std::size_t kIn = 4, kHidden = 3;
-
 bool has(const std::string& name, const char* part) { return name.find(part) != std::string::npos; }
-
-template <class Layer>
-void check_layer(const Fixture& fixture, const Layer& layer) {
-  check_module(fixture, layer, [&](Inputs& in) -> Outputs {
-    if constexpr (std::is_same_v<Layer, nn::LSTM<double>>) {
-      const auto [output, state] = layer(in["input"], {in["h0"][0], in["c0"][0]});
-      return {{"output", output},
-              {"h_n", state.h.reshape(in["h0"].shape())},
-              {"c_n", state.c.reshape(in["c0"].shape())}};
-    } else {
-      const auto [output, state] = layer(in["input"], in["h0"][0]);
-      return {{"output", output}, {"h_n", state.reshape(in["h0"].shape())}};
-    }
-  });
-}
 
 ag::Indices labels(const Fixture& fixture) {
   const std::vector<std::int64_t> target = fixture.integers("target");
@@ -42,27 +21,6 @@ ag::Indices labels(const Fixture& fixture) {
 }
 
 }  // namespace
-
-TEST_CASE("recurrent layers give PyTorch's outputs, states, loss and gradients") {
-  for (const std::string name :
-       {"rnn_tanh_l1", "rnn_tanh_l1_nobias", "rnn_tanh_l1_bf", "rnn_tanh_l1_bf_nobias",  //
-        "gru_l1", "gru_l1_nobias", "gru_l1_bf", "gru_l1_bf_nobias",                      //
-        "lstm_l1", "lstm_l1_nobias", "lstm_l1_bf", "lstm_l1_bf_nobias"}) {
-    CAPTURE(name);
-    Fixture fixture(name);
-    if (has(name, "_bf"))
-      for (const char* array : {"input", "grad.input", "output", "cot.output"})
-        fixture.swap_leading_axes(array);
-    nn::Rng rng(1);
-    const nn::CellOptions options{.bias = !has(name, "_nobias")};
-    if (has(name, "rnn_tanh"))
-      check_layer(fixture, nn::RNN<double>(kIn, kHidden, rng, nn::Activation::tanh, options));
-    else if (has(name, "gru"))
-      check_layer(fixture, nn::GRU<double>(kIn, kHidden, rng, options));
-    else
-      check_layer(fixture, nn::LSTM<double>(kIn, kHidden, rng, options));
-  }
-}
 
 TEST_CASE("mse is the mean of PyTorch's squared errors") {
   const Fixture fixture("loss_mse_none");
