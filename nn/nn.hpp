@@ -20,4 +20,5 @@
 #include "safetensors.hpp"
 #include "sequential.hpp"
 #include "state.hpp"
+#include "stream.hpp"
 #include "unroll.hpp"
