@@ -1,5 +1,8 @@
 #include "scope.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "tape.hpp"
 
 namespace autograd {
@@ -17,6 +20,16 @@ Scope::~Scope() { context.scope = outer_; }
 std::string Scope::name() const {
   std::string text(name_);
   return numbered() ? text + ' ' + std::to_string(number_) : text;
+}
+
+void Scope::copy_name(char* to, std::size_t size) const {
+  char* const end = to + size - 1;
+  to = std::copy_n(name_.data(), std::min(name_.size(), size - 1), to);
+  if (numbered() && to != end) {
+    *to++ = ' ';
+    if (const auto [last, error] = std::to_chars(to, end, number_); error == std::errc()) to = last;
+  }
+  *to = 0;
 }
 
 std::string detail::in_scopes() {

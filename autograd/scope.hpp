@@ -48,6 +48,8 @@ class Scope {
   const Scope* outer() const { return outer_; }
   /// The name, with its number if it has one.
   std::string name() const;
+  /// The same without the heap: to at most `size` characters from `to`, cut if it is longer, and a 0.
+  void copy_name(char* to, std::size_t size) const;
   /// Whether it has a number: the time step of an unrolled network.
   bool numbered() const { return number_ != kNone; }
   const detail::SourceLocation& where() const { return where_; }

@@ -20,6 +20,11 @@ namespace {
 thread_local std::vector<std::unique_ptr<TapeStorage>> idle;
 std::atomic<std::uint64_t> last_id{0};
 
+// The latest tapes of this thread that have ended and were made in a scope.
+constexpr std::size_t kRemembered = 16;
+thread_local constinit TapeOrigin ended[kRemembered];
+thread_local constinit std::size_t ended_count = 0;
+
 std::size_t hash(const Block* block) {
   return (reinterpret_cast<std::uintptr_t>(block) >> 6) * 0x9E3779B97F4A7C15u >> 32;
 }
@@ -130,6 +135,20 @@ bool tape_is_alive(std::uint64_t id) {
   return false;
 }
 
+void fail_of_another_tape(const char* op, const Shape& operand, std::uint64_t tape) {
+  if (tape_is_alive(tape))
+    fail(
+        op, ": an operand of shape ", operand,
+        " was recorded on another tape than the one that records now (tapes nest, the innermost records), so "
+        "its gradient would be lost; detach() it, or use it while its tape records");
+  std::string which = " (or is another thread's)";
+  for (const TapeOrigin& origin : ended)
+    if (origin.id == tape) which = std::string(", that of ") + origin.scope;
+  fail(op, ": an operand of shape ", operand, " was recorded on a tape that has ended", which,
+       ", so its gradient would be lost; detach() what is carried over, at the end of each tape: state = "
+       "state.detach() (of a struct, nn::detach(state))");
+}
+
 TapeStorage& storage_of(const Tape& tape) { return *tape.storage_; }
 
 }  // namespace detail
@@ -143,6 +162,9 @@ Tape::Tape(TapeOptions options) {
     idle.pop_back();
   }
   storage_->id = ++last_id;
+  storage_->origin.id = storage_->id;
+  storage_->origin.scope[0] = 0;
+  if (context.scope) context.scope->copy_name(storage_->origin.scope, sizeof storage_->origin.scope);
   if (options.trace || options.detect_anomaly)
     storage_->trace = new Trace(storage_->id, options.detect_anomaly);
   storage_->outer = std::exchange(context.active, storage_);
@@ -153,6 +175,7 @@ Tape::~Tape() {
   TapeStorage** link = &context.active;
   while (*link && *link != storage_) link = &(*link)->outer;
   if (*link) *link = storage_->outer;
+  if (storage_->origin.scope[0]) ended[ended_count++ % kRemembered] = storage_->origin;
   storage_->reset();
   idle.emplace_back(storage_);
 }

@@ -113,6 +113,12 @@ struct Deferred {
   void (*flush)(Sweep&, Deferred&) = nullptr;
 };
 
+// Which tape it was, for messages: the innermost scope that it was made in, empty if there was none.
+struct TapeOrigin {
+  std::uint64_t id = 0;
+  char scope[56] = {};
+};
+
 // All memory of a tape. Kept by the thread when the tape ends, for the next one.
 struct TapeStorage {
   std::uint64_t id = 0;
@@ -134,6 +140,7 @@ struct TapeStorage {
   std::vector<Chunk> chunks;
   std::size_t chunk = 0;
   std::byte *cursor = nullptr, *limit = nullptr;
+  TapeOrigin origin;
 
   void* allocate(std::size_t bytes) {
     bytes = (bytes + 15) & ~std::size_t{15};
@@ -311,6 +318,9 @@ void check_versions(const TapeStorage& tape, const char* call);
 
 // Whether a tape with this id is alive on this thread.
 bool tape_is_alive(std::uint64_t id);
+
+// Throws, for an operand of a tape that does not record now.
+[[noreturn]] void fail_of_another_tape(const char* op, const Shape& operand, std::uint64_t tape);
 
 TapeStorage& storage_of(const Tape& tape);
 

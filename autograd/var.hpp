@@ -224,13 +224,7 @@ detail::Place Var<T>::resolve(const char* op) const {
     return {tape->leaf_slot(array_.block(), sizeof(T)), offset};
   }
   if (tape_ == tape->id) return place_;
-  fail(op, ": an operand of shape ", shape(),
-       tape_is_alive(tape_)
-           ? " was recorded on another tape than the one that records now (tapes nest, the innermost "
-             "records), so its gradient would be lost; detach() it, or use it while its tape records"
-           : " was recorded on a tape that has ended (or is another thread's), so its gradient would be "
-             "lost; detach() what is carried over, at the end of each tape: state = state.detach() (of a "
-             "struct, each Var)");
+  fail_of_another_tape(op, shape(), tape_);
 }
 
 /// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own

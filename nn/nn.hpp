@@ -20,5 +20,7 @@
 #include "safetensors.hpp"
 #include "sequential.hpp"
 #include "state.hpp"
+#include "stateful.hpp"
 #include "stream.hpp"
 #include "unroll.hpp"
+#include "windows.hpp"

@@ -44,6 +44,7 @@ struct RecurrentLayer {
     }
   }
 
+  bool batch_first() const { return options.batch_first; }
   std::size_t directions() const { return options.bidirectional ? 2 : 1; }
 
   /// Zeros.
@@ -56,13 +57,11 @@ struct RecurrentLayer {
   }
 
   /// The outputs of the last layer (T, B, D H) and the last state, from a state or from zeros. How is as of
-  /// nn::unroll, whose Errors are thrown; a layer that was made with batch_first needs not say so again.
-  Unrolled<value_type, State> operator()(const Var& x, State state, UnrollOptions how = {}) const {
-    how.batch_first |= options.batch_first;
+  /// nn::unroll, whose Errors are thrown.
+  Unrolled<value_type, State> operator()(const Var& x, State state, const UnrollOptions& how = {}) const {
     return nn::unroll(*this, x, std::move(state), how);
   }
-  Unrolled<value_type, State> operator()(const Var& x, UnrollOptions how = {}) const {
-    how.batch_first |= options.batch_first;
+  Unrolled<value_type, State> operator()(const Var& x, const UnrollOptions& how = {}) const {
     return nn::unroll(*this, x, how);
   }
 

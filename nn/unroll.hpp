@@ -8,6 +8,17 @@ namespace nn {
 
 namespace detail {
 
+// Whether a network was made for (B, T, F).
+template <class C>
+bool is_batch_first(const C& net) {
+  if constexpr (requires {
+                  { net.batch_first() } -> std::same_as<bool>;
+                })
+    return net.batch_first();
+  else
+    return false;
+}
+
 inline void need_sequence(const ag::Shape& x, bool batch_first) {
   if (x.rank() != 3)
     fail("unroll: the input has shape ", x, "; ",
@@ -34,10 +45,11 @@ template <class C, class T, class OnStep>
 Unrolled<T, CellState<C>> unroll_checked(const C& cell, ag::Var<T> x, CellState<C>* given,
                                          const UnrollOptions& options, OnStep&& on_step) {
   x.require_value("unroll");
-  need_sequence(x.shape(), options.batch_first);
+  const bool batch_first = options.batch_first || is_batch_first(cell);
+  need_sequence(x.shape(), batch_first);
   UnrollOptions inner = options;
   inner.batch_first = false;
-  if (options.batch_first) x = swap_leading_axes(x);
+  if (batch_first) x = swap_leading_axes(x);
   const std::size_t steps = x.shape(0), batch = x.shape(1);
   options.lengths.check(steps, batch);
   CellState<C> state = cell.initial_state(batch);
@@ -64,7 +76,7 @@ Unrolled<T, CellState<C>> unroll_checked(const C& cell, ag::Var<T> x, CellState<
     while (shape.rank() < result.output.rank()) shape.push_back(1);
     result.output = where(active.reshape(shape), result.output, 0);
   }
-  if (options.batch_first) result.output = swap_leading_axes(result.output);
+  if (batch_first) result.output = swap_leading_axes(result.output);
   return result;
 }
 

@@ -86,22 +86,21 @@ TEST_CASE("clip_grad_norm scales the gradients as PyTorch does") {
 
 TEST_CASE("truncated backpropagation with a detached state trains as PyTorch does") {
   const Fixture fixture("truncated_bptt");
-  constexpr std::size_t kChunk = 5;
   nn::Rng rng(1);
   const Model<nn::LSTM<double>> model{{2, 4, rng}, {4, 1, rng}};
   test::set_parameters(fixture, model);
   SGD sgd(nn::parameters(model), {.lr = 0.1});
   const Var x = fixture["input"], y = fixture["target"];
-  auto state = model.rnn.initial_state(x.shape(1));
-  for (std::size_t k = 0; k < fixture["losses"].size(); ++k) {
-    CAPTURE(k);
-    const std::size_t begin = k * kChunk, end = begin + kChunk;
+  nn::Stateful lstm(model.rnn);
+  const nn::Windows windows = nn::windows(x.shape(0), 5);
+  CHECK(windows.size() == fixture["losses"].size());
+  for (const nn::Window& window : windows) {
+    CAPTURE(window.index);
     ag::Tape tape;
-    auto [output, last] = model.rnn(x.slice(begin, end), state);
-    const Var loss = nn::mse(model.head(output), y.slice(begin, end));
-    CHECK(test::difference(loss, fixture["losses"][k]) <= kParity);
+    const Var output = lstm(x.slice(window.begin, window.end)).output;
+    const Var loss = nn::mse(model.head(output), y.slice(window.begin, window.end));
+    CHECK(test::difference(loss, fixture["losses"][window.index]) <= kParity);
     sgd.step(tape.backward(loss));
-    state = nn::detach(last);
   }
   test::check_parameters(fixture, model, "final.");
 }

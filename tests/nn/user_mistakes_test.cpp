@@ -167,7 +167,7 @@ TEST_CASE("mistakes with tapes") {
        },
        "multiply: an operand of shape (3,) was recorded on a tape that has ended (or is another thread's), "
        "so its gradient would be lost; detach() what is carried over, at the end of each tape: state = "
-       "state.detach() (of a struct, each Var)"},
+       "state.detach() (of a struct, nn::detach(state))"},
       {"a state carried over from a tape that has ended",
        [] {
          const nn::GRUCell<double> cell(3, 4, rng());
@@ -180,7 +180,7 @@ TEST_CASE("mistakes with tapes") {
        },
        "linear: an operand of shape (2, 4) was recorded on a tape that has ended (or is another thread's), "
        "so its gradient would be lost; detach() what is carried over, at the end of each tape: state = "
-       "state.detach() (of a struct, each Var) (in GRUCell / step 0)"},
+       "state.detach() (of a struct, nn::detach(state)) (in GRUCell / step 0)"},
       {"a state of several Vars carried over, of which one was detached",
        [] {
          const nn::LSTMCell<double> cell(3, 4, rng());
@@ -192,7 +192,7 @@ TEST_CASE("mistakes with tapes") {
        },
        "map: an operand of shape (2, 4) was recorded on a tape that has ended (or is another thread's), so "
        "its gradient would be lost; detach() what is carried over, at the end of each tape: state = "
-       "state.detach() (of a struct, each Var) (in LSTMCell / step 0)"},
+       "state.detach() (of a struct, nn::detach(state)) (in LSTMCell / step 0)"},
       {"a step of an optimiser between two backwards of a kept tape",
        [] {
          const Model model = named_model();
@@ -253,7 +253,7 @@ TEST_CASE("mistakes with tapes") {
        },
        "multiply: an operand of shape (3,) was recorded on a tape that has ended (or is another thread's), "
        "so its gradient would be lost; detach() what is carried over, at the end of each tape: state = "
-       "state.detach() (of a struct, each Var)"},
+       "state.detach() (of a struct, nn::detach(state))"},
   });
 }
 
