@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "state.hpp"
+#include "parameters.hpp"
 #include "unroll.hpp"
 
 namespace nn {
