@@ -102,6 +102,18 @@ TEST_CASE("a window is a scope, which ends with the loop by whatever way") {
   CHECK(scopes() == outside);
 }
 
+TEST_CASE("the nodes of a traced tape tell their window") {
+  nn::Rng rng(1);
+  nn::Stateful net(nn::GRUCell<double>(2, 3, rng));
+  for (const nn::Window& window : nn::windows(6, 2)) {
+    ag::Tape tape({.trace = true});
+    net(normal({2, 1, 2}, 1));
+    using Scopes = std::vector<std::string>;
+    CHECK(ag::nodes(tape).back().scopes ==
+          Scopes{"window " + std::to_string(window.index), "GRUCell", "step 1"});
+  }
+}
+
 TEST_CASE("the gradient of a window is that from a detached state") {
   for_every_cell([](const std::string& name, const auto& cell) {
     CAPTURE(name);
