@@ -90,7 +90,7 @@ class Array {
   /// Entries [begin, end) of axis 0. No copy.
   Array slice(std::size_t begin, std::size_t end) const {
     if (rank() == 0 || begin > end || end > shape_[0])
-      detail::fail("slice: [", detail::signed_index(begin), ", ", detail::signed_index(end),
+      detail::fail("slice: [", detail::SignedIndex{begin}, ", ", detail::SignedIndex{end},
                    ") is outside axis 0 of shape ", shape_,
                    rank() == 0 ? "; a scalar has no axis to slice"
                                : "; give 0 <= begin <= end <= the extent of axis 0");
@@ -103,7 +103,7 @@ class Array {
   Array operator[](std::size_t index) const {
     if (rank() == 0 || index >= shape_[0])
       detail::fail(
-          "operator[]: entry ", detail::signed_index(index), " is outside axis 0 of shape ", shape_,
+          "operator[]: entry ", detail::SignedIndex{index}, " is outside axis 0 of shape ", shape_,
           rank() == 0 ? "; a scalar has no axis to index" : "; give 0 <= entry < the extent of axis 0");
     Array row = slice(index, index + 1);
     row.shape_ = shape_.suffix(1);

@@ -15,8 +15,16 @@
 namespace autograd {
 
 namespace detail {
-// For messages: an index or extent that was negative before it was converted is so again.
-inline std::ptrdiff_t signed_index(std::size_t index) { return static_cast<std::ptrdiff_t>(index); }
+
+// For messages: an index or extent that was a small negative number before it was converted is so again.
+struct SignedIndex {
+  std::size_t index;
+  friend std::ostream& operator<<(std::ostream& out, SignedIndex i) {
+    constexpr std::size_t kSmallest = ~std::size_t{0} << 32;  // -2^32
+    return i.index > kSmallest ? out << static_cast<std::ptrdiff_t>(i.index) : out << i.index;
+  }
+};
+
 }  // namespace detail
 
 /// Extents of an array, at most `kMaxRank` of them; () is a scalar. Row-major: the last axis is contiguous.
@@ -81,7 +89,7 @@ class Shape {
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {
     out << '(';
     for (std::size_t i = 0; i < shape.rank_; ++i)
-      out << (i ? ", " : "") << detail::signed_index(shape.extents_[i]);
+      out << (i ? ", " : "") << detail::SignedIndex{shape.extents_[i]};
     return out << (shape.rank_ == 1 ? ",)" : ")");
   }
 
@@ -132,6 +140,18 @@ class PerAxis {
  private:
   std::array<X, Shape::kMaxRank> list_{};
   std::size_t size_ = 0;
+};
+
+/// The extents that reshape takes: {2, -1}, or a single one. One may be -1: it is what the others leave for
+/// it.
+struct Extents : PerAxis<std::ptrdiff_t> {
+  template <std::integral... Extent>
+  Extents(Extent... extents)  // NOLINT(google-explicit-constructor)
+      : PerAxis({static_cast<std::ptrdiff_t>(extents)...}) {}
+
+  /// The shape of so many elements as `from` has. Throws Error for a second -1, a -1 that could be anything,
+  /// beside an extent of 0, one that nothing fits, and another negative extent.
+  Shape of(const Shape& from) const;
 };
 
 /// Some axes, in the order given; negative ones count from the end: {0, -1}, or a single one.

@@ -114,9 +114,17 @@ class Var {
     change(array_.data());
   }
 
-  /// The same elements under another shape of the same size; a window, no node. Throws Error if the sizes
-  /// differ.
-  Var reshape(const Shape& shape) const {
+  /// The same elements in row-major order under another shape, as NumPy's reshape; a window, no node. One
+  /// extent may be -1: it is what the size leaves for it.
+  ///
+  ///     x.reshape({x.shape(0), -1})        // a row for each entry of axis 0
+  ///
+  /// Throws Error if the sizes differ, and for extents that do not tell a shape, see Extents.
+  Var reshape(const Extents& extents) const {
+    require_value("reshape");
+    return reshape(extents.of(shape()));
+  }
+  Var reshape(const std::same_as<Shape> auto& shape) const {
     require_value("reshape");
     return window(array_.reshape(shape));
   }

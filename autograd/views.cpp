@@ -8,7 +8,7 @@ namespace autograd {
 
 using detail::fail;
 using detail::gather_view;
-using detail::signed_index;
+using detail::SignedIndex;
 using detail::StridedView;
 using detail::view_of;
 
@@ -30,32 +30,6 @@ std::pair<std::ptrdiff_t, std::size_t> positions(const Range& range, std::size_t
 }
 
 }  // namespace
-
-template <class T>
-Var<T> reshape(const Var<T>& x, const Extents& extents) {
-  x.require_value("reshape");
-  Shape shape;
-  std::size_t open = Shape::kMaxRank;  // the axis of the -1
-  std::size_t others = 1;
-  for (std::size_t axis = 0; axis < extents.size(); ++axis) {
-    const std::ptrdiff_t extent = extents[axis];
-    if (extent < -1)
-      fail("reshape: extent ", extent, " of axis ", axis, " is negative; only -1 stands for what is left");
-    if (extent == -1 && open < Shape::kMaxRank)
-      fail("reshape: the extents of axes ", open, " and ", axis, " are both -1; give one of them");
-    if (extent == -1) open = axis;
-    shape.push_back(extent == -1 ? 1 : static_cast<std::size_t>(extent));
-    others *= shape[axis];
-  }
-  if (open < Shape::kMaxRank) {
-    if (others == 0 || x.size() % others)
-      fail("reshape: ", x.size(), " elements of shape ", x.shape(), " leave no extent for axis ", open,
-           " beside ", others, " of the other axes",
-           others ? "; their product must divide the size" : "; give it, since it could be anything");
-    shape[open] = x.size() / others;
-  }
-  return x.reshape(shape);
-}
 
 template <class T>
 Var<T> permute(const Var<T>& x, const Axes& axes) {
@@ -173,7 +147,7 @@ Var<T> pad(const Var<T>& x, const PerAxis<std::pair<std::size_t, std::size_t>>& 
   for (std::size_t axis = 0; axis < x.rank(); ++axis) {
     const auto [before, after] = widths[axis];
     if (before > PTRDIFF_MAX || after > PTRDIFF_MAX)
-      fail("pad: the widths of axis ", axis, " are ", signed_index(before), " and ", signed_index(after),
+      fail("pad: the widths of axis ", axis, " are ", SignedIndex{before}, " and ", SignedIndex{after},
            "; they must be at least 0, cut with slice");
     shape[axis] += before + after;
   }
@@ -220,7 +194,7 @@ std::vector<Var<T>> split(const Var<T>& x, const std::vector<std::size_t>& exten
   std::size_t sum = 0;
   for (const std::size_t extent : extents) {
     if (extent > x.shape(at))
-      fail("split: an extent is ", signed_index(extent), "; axis ", axis, " of shape ", x.shape(), " has ",
+      fail("split: an extent is ", SignedIndex{extent}, "; axis ", axis, " of shape ", x.shape(), " has ",
            x.shape(at), "; give extents that add up to that");
     sum += extent;
   }
@@ -244,7 +218,6 @@ std::vector<Var<T>> chunk(const Var<T>& x, std::size_t count, std::ptrdiff_t axi
 }
 
 #define UNROLL_INSTANTIATE(T)                                                                         \
-  template Var<T> reshape(const Var<T>&, const Extents&);                                             \
   template Var<T> permute(const Var<T>&, const Axes&);                                                \
   template Var<T> transpose(const Var<T>&);                                                           \
   template Var<T> expand_dims(const Var<T>&, std::ptrdiff_t);                                         \

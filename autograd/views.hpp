@@ -11,23 +11,6 @@
 
 namespace autograd {
 
-/// The extents that reshape takes: {2, -1}, or a single one.
-struct Extents : PerAxis<std::ptrdiff_t> {
-  template <std::integral... Extent>
-  Extents(Extent... extents)  // NOLINT(google-explicit-constructor)
-      : PerAxis({static_cast<std::ptrdiff_t>(extents)...}) {}
-};
-
-/// The same elements in row-major order under another shape, as NumPy's reshape; a window, no node. One
-/// extent may be -1: it is what the size of x leaves for it.
-///
-///     reshape(x, {x.shape(0), -1})        // a row for each entry of axis 0
-///
-/// Throws Error if the sizes differ, for a second -1, and for a -1 that could be anything, beside an extent
-/// of 0.
-template <class T>
-Var<T> reshape(const Var<T>& x, const Extents& extents);
-
 /// The axes in another order: axis i of the result is axis `axes[i]` of x; negative ones count from the end.
 /// Throws Error unless every axis is named once.
 template <class T>

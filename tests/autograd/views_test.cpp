@@ -258,21 +258,21 @@ TEST_CASE("reshape keeps the order of the entries, and finds the extent that is 
     return y.shape();
   };
   const std::size_t two = 2;
-  CHECK(shape_of(ag::reshape(x, {2, 12})) == Shape{2, 12});
-  CHECK(shape_of(ag::reshape(x, {two, -1})) == Shape{2, 12});
-  CHECK(shape_of(ag::reshape(x, {2, -1, 3})) == Shape{2, 4, 3});
-  CHECK(shape_of(ag::reshape(x, {24, -1})) == Shape{24, 1});
-  CHECK(shape_of(ag::reshape(x, -1)) == Shape{24});
-  CHECK(ag::reshape(V(3), {}).shape() == Shape{});
-  CHECK(ag::reshape(V(3), -1).shape() == Shape{1});
-  CHECK(ag::reshape(counted({0, 3}), {-1, 5}).shape() == Shape{0, 5});
-  CHECK(ag::reshape(counted({0, 3}), {7, 0}).shape() == Shape{7, 0});
+  CHECK(shape_of(x.reshape({2, 12})) == Shape{2, 12});
+  CHECK(shape_of(x.reshape({two, -1})) == Shape{2, 12});
+  CHECK(shape_of(x.reshape({2, -1, 3})) == Shape{2, 4, 3});
+  CHECK(shape_of(x.reshape({24, -1})) == Shape{24, 1});
+  CHECK(shape_of(x.reshape(-1)) == Shape{24});
+  CHECK(V(3).reshape({}).shape() == Shape{});
+  CHECK(V(3).reshape(-1).shape() == Shape{1});
+  CHECK(counted({0, 3}).reshape({-1, 5}).shape() == Shape{0, 5});
+  CHECK(counted({0, 3}).reshape({7, 0}).shape() == Shape{7, 0});
 }
 
 TEST_CASE("reshape refuses what does not fit") {
   const auto message = [](const V& x, const ag::Extents& extents) -> std::string {
     try {
-      ag::reshape(x, extents);
+      x.reshape(extents);
     } catch (const ag::Error& error) {
       return error.what();
     }

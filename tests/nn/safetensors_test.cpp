@@ -326,7 +326,7 @@ TEST_CASE("a file that is none is refused, and the message says what is wrong wi
     check_entry(R"({"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]})",
                 ": shape (4611686018427387904,) of F32 has more bytes than 64 bits can count");
     check_entry(R"({"dtype":"F32","shape":[0,9223372036854775808,2],"data_offsets":[0,0]})",
-                ": shape (0, -9223372036854775808, 2) of F32 has more bytes than 64 bits can count");
+                ": shape (0, 9223372036854775808, 2) of F32 has more bytes than 64 bits can count");
     for (const std::string offsets : {"16", "[16]", "[0,8,16]", "[-1,15]", "[16,0]", "[0,16.0]", "{}"})
       check_entry(R"({"dtype":"F32","shape":[4],"data_offsets":)" + offsets + "}",
                   ": data_offsets are not two integers [begin, end] with 0 <= begin <= end" + damaged);

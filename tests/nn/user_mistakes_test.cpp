@@ -420,16 +420,26 @@ TEST_CASE("mistakes with shapes") {
        [] { ag::take(ones({3}), xt::xarray<std::size_t>{minus(1)}); },
        "Indices: 18446744073709551615 at position 0 is no index; was it a negative number before it became "
        "unsigned?"},
-      {"-1 to have an extent computed",
+      {"a shape of another size",
        [] {
-         ones({2, 3}).reshape({minus(1), 6});
+         ones({2, 3}).reshape({4, 2});
        },
-       "reshape: 6 elements of shape (2, 3) do not fit shape (-1, 6); the product of its extents must be 6"},
+       "reshape: 6 elements of shape (2, 3) do not fit shape (4, 2); the product of its extents must be 6"},
+      {"two extents to be computed",
+       [] {
+         ones({2, 3}).reshape({-1, minus(1)});
+       },
+       "reshape: the extents of axes 0 and 1 are both -1; give one of them"},
       {"extents whose product overflows to the right size",
        [] {
          ones({6}).reshape({minus(2), minus(3)});
        },
-       "reshape: 6 elements of shape (6,) do not fit shape (-2, -3); the product of its extents must be 6"},
+       "reshape: extent -2 of axis 0 is negative; only -1 stands for what is left"},
+      {"an extent that was negative before it became unsigned, in a shape",
+       [] {
+         ones({6}).reshape(Shape{minus(1), 6});
+       },
+       "reshape: 6 elements of shape (6,) do not fit shape (-1, 6); the product of its extents must be 6"},
       {"the last entry by -1", [] { ones({3})[minus(1)]; },
        "operator[]: entry -1 is outside axis 0 of shape (3,); give 0 <= entry < the extent of axis 0"},
       {"a slice to -1", [] { ones({3}).slice(0, minus(1)); },

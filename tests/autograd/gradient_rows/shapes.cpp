@@ -106,7 +106,7 @@ std::vector<Row> shape_rows() {
       kAny, kUnary));
   rows.push_back(row("reshape with an extent that follows",
                      [](const auto& x) {
-                       return square(ag::reshape(x[0], {-1, 2})) * ag::reshape(x[0], {-1, 2})[0];
+                       return square(x[0].reshape({-1, 2})) * x[0].reshape({-1, 2})[0];
                      },
                      kAny, {{{2}}, {{4, 3}}, {{2, 3, 4}}}));
   rows.push_back(row("pick",
