@@ -7,6 +7,16 @@
 
 namespace autograd {
 
+namespace detail {
+
+// Throws an Error for what xtensor throws when a change of a variable's elements does not fit their shape;
+// returns for others.
+void explain_update(const std::runtime_error& error, const std::string& name, const Shape& shape);
+// The variable took elements of another shape with the same size.
+[[noreturn]] void fail_of_update(const std::string& name, const Shape& shape, const Shape& assigned);
+
+}  // namespace detail
+
 /// A value, and where its gradient will live.
 ///
 /// A Var is a constant (made from numbers or an xtensor expression, or by detach), a variable (made by
@@ -98,12 +108,21 @@ class Var {
   }
 
   /// Changes a variable's elements in place: `change` gets them as an xtensor container of fixed shape. A
-  /// tape that recorded the old value refuses to run backward afterwards.
+  /// tape that recorded the old value refuses to run backward afterwards. Throws Error if `change` computes
+  /// with shapes that do not fit; what it has written before stays.
   template <class Change>
   void update(Change&& change) {
     need_variable("update");
     ++array_.block()->version;  // first: a change that throws may have begun
-    change(array_.mutable_view());
+    MutableArrayView<T> elements = array_.mutable_view();
+    try {
+      change(elements);
+    } catch (const std::runtime_error& error) {
+      detail::explain_update(error, name(), shape());
+      throw;
+    }
+    if (!std::equal(elements.shape().begin(), elements.shape().end(), shape().begin(), shape().end()))
+      detail::fail_of_update(name(), shape(), Shape(elements.shape().begin(), elements.shape().end()));
   }
 
   /// The same, on the bare elements in row-major order.

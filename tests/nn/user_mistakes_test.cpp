@@ -363,6 +363,33 @@ TEST_CASE("mistakes with gradients") {
        },
        "update: this Var of shape (3,) is not a variable, and other values never change; make it with "
        "variable()"},
+      {"a change by an expression of another shape",
+       [] {
+         named("w", {2, 3}).update([](auto&& elements) { elements -= xt::ones<double>({4}); });
+       },
+       "update: the change of w of shape (2, 3) computes with shapes that do not broadcast; give it "
+       "expressions "
+       "of shape (2, 3), or of shapes that broadcast to it"},
+      {"an expression of another size in place of the elements",
+       [] {
+         leaf({2, 3}).update([](auto&& elements) { elements = xt::ones<double>({3}); });
+       },
+       "update: the change assigns something of another size to a variable of shape (2, 3), which keeps its "
+       "shape; assign an expression of shape (2, 3), for example by xt::broadcast, and a number by "
+       "fill(number)"},
+      {"a number in place of the elements",
+       [] {
+         named("w", {2, 3}).update([](auto&& elements) { elements = 0; });
+       },
+       "update: the change assigns something of another size to w of shape (2, 3), which keeps its shape; "
+       "assign an expression of shape (2, 3), for example by xt::broadcast, and a number by fill(number)"},
+      {"the transposed elements in place of the elements",
+       [] {
+         named("w", {2, 3}).update([](auto&& elements) { elements = xt::ones<double>({3, 2}); });
+       },
+       "update: the change assigned an expression of shape (3, 2) to w of shape (2, 3), so that its elements "
+       "are "
+       "in another order now; assign one of shape (2, 3)"},
       {"a name for a constant", [] { ones({3}).set_name("x"); },
        "set_name: this Var of shape (3,) is not a variable, and other values never change; make it with "
        "variable()"},
