@@ -288,6 +288,15 @@ requires(std::is_same_v<T, float> || std::is_same_v<T, double>) Var<T> variable(
   return variable(Array<T>(Shape{}, number));
 }
 
+/// Prints a value in a few lines: its type, shape, what it is (a constant, a variable with its name, or a
+/// result), and its elements in the stream's number format. Of a long axis only the first and last entries.
+///
+///     Var<float> (2, 3), variable head.weight:
+///     [[   1, -0.5,    2],
+///      [ 0.1,    0,    3]]
+template <class T>
+std::ostream& operator<<(std::ostream& out, const Var<T>& x);
+
 /// A constant of zeros.
 template <class T = float>
 Var<T> zeros(const Shape& shape) {
