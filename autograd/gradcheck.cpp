@@ -314,6 +314,11 @@ GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOption
   if (options.order == 2)
     check_order(
         2, [&] { return directional(f, inputs); }, inputs, options, report);
+  {
+    Tape tape({.trace = true});
+    f(inputs);
+    report.unchecked = other_variables(tape, inputs);
+  }
   std::stable_sort(report.mismatches.begin(), report.mismatches.end(), [](const auto& a, const auto& b) {
     return std::abs(a.analytic - a.numeric) > std::abs(b.analytic - b.numeric);
   });
@@ -372,6 +377,9 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   }
   if (report.culprit) print(out, *report.culprit);
   if (!report.hint.empty()) out << "\n  " << report.hint;
+  for (const VariableInfo& variable : report.unchecked)
+    out << "\n  not checked, since it is none of the inputs (of a module: fields() does not name it): "
+        << variable;
   out.flags(flags);
   out.precision(precision);
   return out;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "var.hpp"
+#include "inspect.hpp"
 
 namespace autograd {
 
@@ -65,6 +65,9 @@ struct GradcheckReport {
   std::vector<std::string> kinked_ops;        ///< the ops that are at a kink, with their scopes
   std::optional<GradcheckCulprit> culprit;    ///< of the mismatches
   std::string hint;                           ///< where there are mismatches and no rule is wrong
+  /// Variables that f takes and that are not among the inputs. Of a module: those that its fields() leaves
+  /// out, which are neither checked nor trained nor saved.
+  std::vector<VariableInfo> unchecked;
 
   explicit operator bool() const { return mismatches.empty(); }
 };

@@ -1,6 +1,7 @@
 #include "inspect.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "trace.hpp"
 
@@ -123,6 +124,29 @@ std::vector<NodeInfo> detail::nodes_for(const char* call, const Tape& tape) {
     info.backward_seconds = seconds(entry.backward);
   }
   return result;
+}
+
+template <class T>
+std::vector<VariableInfo> other_variables(const Tape& tape, const std::vector<Var<T>>& known) {
+  const std::vector<Leaf>& leaves = storage_of(tape).leaves;
+  std::set<const Block*> seen;
+  for (const Var<T>& variable : known) seen.insert(variable.array().block());
+  std::vector<VariableInfo> result;
+  for (const NodeInfo& node : nodes_for("other_variables", tape))
+    for (const ValueInfo& operand : node.operands)
+      if (operand.kind == ValueInfo::Kind::variable && seen.insert(leaves[operand.sources[0]].block).second)
+        result.push_back({operand.name, operand.shape, node.op, node.scopes});
+  return result;
+}
+
+template std::vector<VariableInfo> other_variables(const Tape&, const std::vector<Var<float>>&);
+template std::vector<VariableInfo> other_variables(const Tape&, const std::vector<Var<double>>&);
+
+std::ostream& operator<<(std::ostream& out, const VariableInfo& variable) {
+  out << (variable.name.empty() ? "a variable" : variable.name) << " of shape " << variable.shape
+      << ", taken by " << variable.op;
+  for (std::size_t i = 0; i < variable.scopes.size(); ++i) out << (i ? " / " : " in ") << variable.scopes[i];
+  return out;
 }
 
 }  // namespace autograd

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tape.hpp"
+#include "var.hpp"
 
 namespace autograd {
 
@@ -38,6 +38,22 @@ struct NodeInfo {
 /// The nodes of a tape in the order in which they were recorded. Throws Error if the tape was consumed and
 /// not traced, so that its nodes are gone.
 std::vector<NodeInfo> nodes(const Tape& tape);
+
+/// A variable that a tape has met, and the first node that takes it.
+struct VariableInfo {
+  std::string name;                 ///< if it has one
+  Shape shape;                      ///< as the node takes it, which may be a window of it
+  std::string op;                   ///< of the node
+  std::vector<std::string> scopes;  ///< of the node, if the tape was traced
+};
+
+/// As text: "head.weight of shape (2, 3), taken by linear in encoder / step 0".
+std::ostream& operator<<(std::ostream& out, const VariableInfo& variable);
+
+/// The variables that nodes of a tape take and that are not among these, in the order of recording; without
+/// those that are only used detached. Throws Error where nodes() does.
+template <class T>
+std::vector<VariableInfo> other_variables(const Tape& tape, const std::vector<Var<T>>& known);
 
 /// How summary() makes its table.
 struct SummaryOptions {

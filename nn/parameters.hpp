@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/inspect.hpp"
 #include "autograd/var.hpp"
 #include "safetensors.hpp"
 
@@ -134,6 +135,18 @@ std::vector<ag::Var<value_type<First>>> parameters(const First& first, const Res
   append(first);
   (append(rest), ...);
   return result;
+}
+
+/// The variables that took part in what a tape recorded and that are no parameters of these modules: those
+/// that a fields() has left out, which no optimiser of nn::parameters moves and save does not write. To be
+/// asked before backward, once; a tape made with {.trace = true} tells the scopes as well.
+///
+///     for (const ag::VariableInfo& variable : nn::untrained(tape, model)) std::cerr << variable << '\n';
+///
+/// Throws Error as autograd::nodes does.
+template <Module First, Module... Rest>
+std::vector<ag::VariableInfo> untrained(const ag::Tape& tape, const First& first, const Rest&... rest) {
+  return ag::other_variables(tape, parameters(first, rest...));
 }
 
 /// Number of learned numbers in a module.
