@@ -1,8 +1,7 @@
-// The steps of unrolling a cell: what a cell is, where outputs go, what a step draws, and what is kept of it.
+// The steps of unrolling a cell: what they share, what a step draws, and what is kept of it.
 #pragma once
 
-#include <cmath>
-#include <concepts>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,209 +9,11 @@
 #include "autograd/checkpoint.hpp"
 #include "autograd/elementwise.hpp"
 #include "autograd/shape_ops.hpp"
+#include "cell.hpp"
 #include "mode.hpp"
-#include "state.hpp"
+#include "output_stack.hpp"
 
-namespace nn {
-
-/// The state of a cell: whatever its initial_state(batch) gives.
-template <class C>
-using CellState = decltype(std::declval<const C&>().initial_state(std::size_t{}));
-
-namespace detail {
-
-template <class C>
-constexpr auto number_of_cell() {
-  using Number = decltype(number_of_state<CellState<C>>());
-  if constexpr (!std::is_void_v<typename Number::type>)
-    return Number{};
-  else if constexpr (requires { typename C::value_type; })
-    return std::type_identity<typename C::value_type>{};
-  else
-    return std::type_identity<float>{};
-}
-
-template <class C>
-struct NumberOf {};
-template <class C>
-requires State<CellState<C>>
-struct NumberOf<C> : decltype(number_of_cell<C>()) {
-};
-
-}  // namespace detail
-
-/// The type of a cell's numbers, float or double: that of its state, or, if that has no Var, its value_type,
-/// or else float.
-template <class C>
-using CellNumber = typename detail::NumberOf<C>::type;
-
-/// How many steps each sequence of a batch has, from any range of integers; empty where all have as many as
-/// the input.
-class Lengths {
- public:
-  Lengths() = default;
-  Lengths(std::initializer_list<std::int64_t> lengths) : values_(lengths) {}
-  template <class Range>
-  requires(!std::same_as<Range, Lengths> &&
-           requires(const Range& range) {
-             { *std::begin(range) } -> std::convertible_to<std::int64_t>;
-             std::end(range);
-           })                        //
-      Lengths(const Range& lengths)  // NOLINT(google-explicit-constructor)
-      : values_(std::begin(lengths), std::end(lengths)) {}
-
-  const std::vector<std::int64_t>& values() const { return values_; }
-  /// Throws Error unless there is one for each sequence of the batch, in [1, steps].
-  void check(std::size_t steps, std::size_t batch) const;
-  /// Whether some sequence has fewer steps than the input.
-  bool ragged(std::size_t steps) const;
-
- private:
-  std::vector<std::int64_t> values_;
-};
-
-/// How unroll goes over a sequence.
-struct UnrollOptions {
-  /// Of sequences of a batch that have unequal lengths, (B). Past a sequence's end outputs are 0, whatever
-  /// the input holds there; the last state is each sequence's own.
-  Lengths lengths = {};
-  /// From the last step to the first (of sequences with lengths: from each one's own last). Outputs stay at
-  /// the steps of their inputs.
-  bool reverse = false;
-  /// Input (B, T, F) and outputs (B, T, H), instead of (T, B, F) and (T, B, H).
-  bool batch_first = false;
-  /// Of the outputs only the last (B, H): each sequence's own, and in reverse that of its first step.
-  bool last_only = false;
-  /// 0: keep all that the backward sweep needs. Otherwise see checkpointed(), which sets it.
-  std::size_t checkpoint_every = 0;
-};
-
-/// What unrolling gives: the outputs of all steps (T, B, H), and the state after the last.
-template <class T, class State>
-struct Unrolled {
-  ag::Var<T> output;
-  State state;
-};
-
-/// What a function of one's own sees of each step, see unroll.
-template <class T, class State>
-struct Step {
-  std::size_t t;      ///< its number
-  ag::Var<T> input;   ///< x_t (B, F)
-  ag::Var<T> output;  ///< (B, H)
-  State state;        ///< after it
-  ag::Var<T> memory;  ///< the outputs so far, this one among them (t + 1, B, H); in reverse (T - t, B, H)
-};
-
-namespace detail {
-
-template <class R>
-struct IsPair : std::false_type {};
-template <class A, class B>
-struct IsPair<std::pair<A, B>> : std::true_type {};
-
-template <class C>
-concept HasInitialState = requires(const C& cell) {
-  cell.initial_state(std::size_t{1});
-};
-
-template <class C, class T>
-concept HasProject = requires(const C& cell, const ag::Var<T>& x) {
-  { cell.project(x) } -> std::same_as<ag::Var<T>>;
-};
-
-template <class X, class Y>
-concept Is = std::same_as<std::remove_cvref_t<X>, Y>;
-
-// step(x, state) gives a Var, which is output and next state in one, or a pair of both.
-template <class C, class T>
-concept HasStep = requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
-  { cell.step(std::move(x), state) } -> Is<CellState<C>>;
-  requires std::same_as<CellState<C>, ag::Var<T>>;
-}
-|| requires(const C& cell, ag::Var<T> x, const CellState<C>& state) {
-  { cell.step(std::move(x), state) } -> Is<std::pair<ag::Var<T>, CellState<C>>>;
-};
-
-template <class C, class T>
-concept HasUnroll = requires(const C& net, const ag::Var<T>& x, CellState<C> state,
-                             const UnrollOptions& options) {
-  { net.unroll(x, std::move(state), options) } -> Is<Unrolled<T, CellState<C>>>;
-};
-
-}  // namespace detail
-
-/// A recurrent cell over numbers of type T: a struct with
-///
-///     State initial_state(size_t batch) const;
-///     Var<T> step(Var<T> x, State) const;                       // where the state is the output, or
-///     std::pair<Var<T>, State> step(Var<T> x, State) const;     // output and next state
-///
-/// and, if part of a step depends neither on the state nor on other steps, `Var<T> project(X) const`, which
-/// maps the inputs (n, B, F) of n steps at once to what `step` then gets a slice (B, G) of instead of x. A
-/// state is any nest of Vars, see state.hpp.
-template <class C>
-concept Cell = detail::HasInitialState<C> && State<CellState<C>> && detail::HasStep<C, CellNumber<C>>;
-
-/// What can be unrolled: a cell, or a struct with initial_state and
-///
-///     Unrolled<T, State> unroll(const Var<T>& x, State, const UnrollOptions&) const;
-///
-/// such as bidirectional(). x is (T, B, F) and the options are checked; batch_first is seen to by nn::unroll,
-/// and so are outputs past a sequence's end.
-template <class C>
-concept Recurrent = Cell<C> ||
-    (detail::HasInitialState<C>&& State<CellState<C>>&& detail::HasUnroll<C, CellNumber<C>>);
-
-namespace detail {
-
-// What the steps of a cell have in common: which of the results that a step makes is its output (1 is the
-// first, 0 is not known), and of which shape, for inputs with as many features.
-struct OutputHabit {
-  std::uint64_t index = 0;
-  ag::Shape shape;
-  std::size_t features = 0;
-};
-
-// Gets the output of every step into one array. Where the op that makes it is the same at each step, which
-// the first step shows, that op writes it there itself; otherwise it is copied.
-template <class T>
-class OutputStack {
- public:
-  // `habit` is what an earlier unrolling of the same cell has shown. It is updated.
-  OutputStack(std::size_t steps, std::size_t batch, std::size_t features, bool reverse, OutputHabit& habit);
-  ~OutputStack();
-  OutputStack(const OutputStack&) = delete;
-
-  void before_step(std::size_t t);
-  // The output of step t as it is in the stack.
-  ag::Var<T> after_step(std::size_t t, const ag::Var<T>& output);
-  // The outputs of the steps that were taken.
-  ag::Var<T> so_far() const;
-
- private:
-  void make_stack(const ag::Shape& step);
-  void set_shape(const ag::Shape& step);
-  ag::detail::Place place(std::size_t t) const;
-  ag::Var<T> in_stack(ag::Array<T> rows, ag::detail::Place place) const;
-
-  std::size_t steps_, done_ = 0;
-  bool reverse_;
-  OutputHabit& habit_;
-  ag::detail::TapeStorage* tape_;
-  ag::detail::SlotId slot_ = ag::detail::kConstant;
-  ag::detail::Destination saved_destination_;
-  std::vector<ag::detail::OutputRecord>* saved_log_;
-  std::vector<ag::detail::OutputRecord> log_;
-  std::uint64_t first_output_ = 0;
-  ag::Shape shape_;     // of one step's output
-  ag::Array<T> stack_;  // (T, ...)
-  bool differentiable_ = false;
-  std::vector<ag::Var<T>> scattered_;  // all outputs, once one could not be had in place
-};
-
-extern template class OutputStack<float>;
-extern template class OutputStack<double>;
+namespace nn::detail {
 
 // 1 where a step is within its sequence, else 0: (T, B, 1).
 template <class T>
@@ -441,5 +242,4 @@ Unrolled<T, CellState<C>> unroll_within(const C& cell, const ag::Var<T>& x, Cell
   }
 }
 
-}  // namespace detail
-}  // namespace nn
+}  // namespace nn::detail

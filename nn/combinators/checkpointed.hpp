@@ -1,6 +1,8 @@
 // Checkpointed unrolling.
 #pragma once
 
+#include <cmath>
+
 #include "around.hpp"
 
 namespace nn {
