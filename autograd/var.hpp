@@ -208,10 +208,12 @@ class Var {
   }
 
   Var window(Array<T> array) const {
-    Var result(*this);
-    const std::size_t shift = static_cast<std::size_t>(array.data() - array_.data());
-    result.array_ = std::move(array);
-    if (place_.differentiable()) result.place_.offset += shift;
+    share();
+    Var result(std::move(array));
+    result.place_ = place_;
+    result.tape_ = tape_;
+    if (place_.differentiable())
+      result.place_.offset += static_cast<std::size_t>(result.array_.data() - array_.data());
     return result;
   }
 

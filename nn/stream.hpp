@@ -140,8 +140,10 @@ class Stream {
 
   Result result_of(const ag::Var<T>& x, const State& state) const {
     const ag::Scope scope(ag::detail::type_name<C>());
-    ag::Var<T> input = x;
-    if constexpr (detail::HasProject<C, T>) {
+    ag::Var<T> input;
+    if constexpr (!detail::HasProject<C, T>) {
+      input = x;
+    } else {
       const ag::Var<T> projected = cell_.project(x.reshape(ag::Shape{1, batch_, x.shape()[1]}));
       const bool sole = projected.fresh();  // nobody but this function sees it
       detail::need_one_step(projected.shape(), x.shape());
@@ -155,7 +157,7 @@ class Stream {
       return {std::move(result.first), std::move(result.second)};
     } else {
       detail::need_output(result.shape(), batch_, output_size_);
-      return {result, result};
+      return {result, std::move(result)};
     }
   }
 
