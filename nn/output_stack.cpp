@@ -73,7 +73,7 @@ void OutputStack<T>::before_step(std::size_t t) {
 }
 
 template <class T>
-ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
+void OutputStack<T>::after_step(std::size_t t, ag::Var<T>& output) {
   const Destination made = std::exchange(context.destination, {});
   context.log = nullptr;
   output.use("unroll");
@@ -94,23 +94,24 @@ ag::Var<T> OutputStack<T>::after_step(std::size_t t, const ag::Var<T>& output) {
   differentiable_ |= output.differentiable();
   if (!scattered_.empty()) {
     scattered_[t] = output;
-    return output;
+    return;
   }
-  if (in_place) return output;
+  if (in_place) return;
   if (made.taken && !first) {
     // Another result of the step lies where the output should: the cell does not do the same at each step.
     habit_.index = 0;
     scattered_.resize(steps_);
     for (std::size_t step = reverse_ ? t + 1 : 0; step < (reverse_ ? steps_ : t); ++step)
       scattered_[step] = in_stack(stack_[step], place(step));
-    return scattered_[t] = output;
+    scattered_[t] = output;
+    return;
   }
   habit_.index = 0;
   habit_.shape = shape_;
   for (const OutputRecord& result : log_)
     if (result.data == output.array().data() && result.bytes == output.size() * sizeof(T))
       habit_.index = result.index - first_output_;
-  return write_to(output, stack_[t], place(t));
+  output = write_to(output, stack_[t], place(t));
 }
 
 template <class T>

@@ -28,8 +28,8 @@ class OutputStack {
   OutputStack(const OutputStack&) = delete;
 
   void before_step(std::size_t t);
-  // The output of step t as it is in the stack.
-  ag::Var<T> after_step(std::size_t t, const ag::Var<T>& output);
+  // Makes of the output of step t the one that is in the stack.
+  void after_step(std::size_t t, ag::Var<T>& output);
   // The outputs of the steps that were taken.
   ag::Var<T> so_far() const;
 

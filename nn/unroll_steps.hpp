@@ -119,31 +119,39 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
       if (sole) input = std::move(input).mark_fresh();
       if (outputs) outputs->before_step(at);
       auto result = cell.step(std::move(input), std::as_const(state));
-      ag::Var<T> output;
-      CellState<C> next;
-      if constexpr (IsPair<decltype(result)>::value && !std::same_as<decltype(result), ag::Var<T>>) {
-        output = outputs ? outputs->after_step(at, result.first) : std::move(result.first);
-        next = std::move(result.second);
-      } else {
-        next = output = outputs ? outputs->after_step(at, result) : std::move(result);
-      }
+      constexpr bool kPair =
+          IsPair<decltype(result)>::value && !std::is_same_v<decltype(result), CellState<C>>;
+      ag::Var<T>& output = [&]() -> ag::Var<T>& {
+        if constexpr (kPair)
+          return result.first;
+        else
+          return result;
+      }();
+      if (outputs) outputs->after_step(at, output);
       // Sums broadcast, so that a state of another batch would go unnoticed.
       if (VarType<CellState<C>> && done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
         fail("unroll: the output of step ", t, " has shape ", output.shape(), " for a batch of ", batch,
              "; its first axis must be the batch (is the state that of another batch?)");
+      const auto next = [&]() -> CellState<C>& {
+        if constexpr (kPair)
+          return result.second;
+        else
+          return result;
+      };
+      [[maybe_unused]] ag::Var<T> seen = kCalls ? output : ag::Var<T>();
       if (plan.active.defined()) {
         const ag::Var<T> active = plan.active[t];
         const auto keep = [&](const ag::Var<T>& now, const ag::Var<T>& before) {
           return where_active(active, now, before);
         };
-        state = map_state(keep, next, std::as_const(state));
-        if (plan.last_only) last = last.defined() ? keep(output, last) : keep(output, ag::Var<T>(0));
+        if (plan.last_only) last = keep(output, last.defined() ? last : ag::Var<T>(0));
+        state = map_state(keep, std::as_const(next()), std::as_const(state));
       } else {
-        state = std::move(next);
         if (plan.last_only) last = output;
+        state = std::move(next());
       }
       if constexpr (kCalls) {
-        const Step<T, CellState<C>> now{t, x[at], output, state, outputs->so_far()};
+        const Step<T, CellState<C>> now{t, x[at], std::move(seen), state, outputs->so_far()};
         if constexpr (std::is_void_v<decltype(on_step(now))>)
           on_step(now);
         else
