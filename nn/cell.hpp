@@ -80,8 +80,6 @@ struct UnrollOptions {
   bool batch_first = false;
   /// Of the outputs only the last (B, H): each sequence's own, and in reverse that of its first step.
   bool last_only = false;
-  /// 0: keep all that the backward sweep needs. Otherwise see checkpointed(), which sets it.
-  std::size_t checkpoint_every = 0;
 };
 
 /// What unrolling gives: the outputs of all steps (T, B, H), and the state after the last.

@@ -91,6 +91,13 @@ struct RecurrentLayer {
     return {std::move(x), joined(last)};
   }
 
+  /// See zoneout() and the like.
+  auto on_cells(const auto& wrap) const {
+    RecurrentLayer<decltype(wrap(cells[0]))> result{{}, options};
+    for (const C& cell : cells) result.cells.push_back(wrap(cell));
+    return result;
+  }
+
  private:
   void check_state(const State& state, std::size_t batch) const {
     auto check = [](const detail::StatePath& path, const Var& given, const Var& own) {

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "autograd/checkpoint.hpp"
 #include "autograd/elementwise.hpp"
 #include "autograd/shape_ops.hpp"
 #include "cell.hpp"
@@ -165,76 +163,10 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
   return {outputs->so_far(), std::move(state)};
 }
 
-// The same in segments of some steps, of each of which only the outputs and the last state are kept until the
-// reverse sweep comes to it and has it computed again.
-template <class C, class T>
-Unrolled<T, CellState<C>> run_segments(const C& cell, const ag::Var<T>& x, const StepPlan<T>& plan,
-                                       CellState<C> state, std::size_t every) {
-  const std::size_t steps = x.shape(0), at_once = steps_at_once<C>(x.shape(1));
-  every = (every + at_once - 1) / at_once * at_once;  // what is projected at once is so here as well
-  const auto shared = std::make_shared<const C>(cell);
-  ag::Array<T> stack;
-  const ag::detail::SlotId slot = ag::detail::recording()->new_slot(0, sizeof(T));
-  ag::Shape step;
-  bool differentiable = false;
-  ag::Var<T> last;
-  for (std::size_t done = 0, count = 0; done < steps; done += count) {
-    count = std::min(every, steps - done);
-    const std::size_t begin = plan.reverse ? steps - done - count : done;
-    std::vector<ag::Var<T>> inputs{x.slice(begin, begin + count)};
-    for_each_var([&](const ag::Var<T>& var) { inputs.push_back(var); }, std::as_const(state));
-    if (last.defined()) inputs.push_back(last);
-    const auto nest = map_state([](const ag::Var<T>&) { return ag::Var<T>(); }, state);
-    const auto end = std::make_shared<CellState<C>>();  // for the numbers in it
-    const auto segment = [shared, plan, begin, nest, end](const std::vector<ag::Var<T>>& in) {
-      CellState<C> from = nest;
-      std::size_t next = 1;
-      for_each_var([&](ag::Var<T>& var) { var = in[next++]; }, from);
-      Mode mode{plan.mode && plan.mode->training, nullptr};
-      const Bound<const Mode*> bound(random_context.mode, plan.mode ? &mode : nullptr);
-      NoCallback none;
-      const Unrolled<T, CellState<C>> result = run_steps(*shared, in[0], plan, begin, std::move(from),
-                                                         next < in.size() ? in[next] : ag::Var<T>(), none);
-      std::vector<ag::Var<T>> results{result.output};
-      for_each_var([&](const ag::Var<T>& var) { results.push_back(var); }, result.state);
-      *end = map_state([](const ag::Var<T>&) { return ag::Var<T>(); }, result.state);
-      return results;
-    };
-    const auto home = [&](std::size_t result, const ag::Array<T>& outputs) -> ag::detail::Home<T> {
-      if (result || plan.last_only) return {};
-      if (!stack.defined()) {
-        step = outputs.shape().suffix(1);
-        ag::Shape whole{steps};
-        for (const std::size_t extent : step) whole.push_back(extent);
-        stack = ag::Array<T>(whole);
-        ag::detail::recording()->slots[slot].size = stack.size();
-      }
-      if (!(outputs.shape().suffix(1) == step))
-        fail("unroll: the outputs of steps ", begin, " to ", begin + count - 1, " have shape ",
-             outputs.shape().suffix(1), ", those of the steps before them ", step,
-             "; a cell must give one shape");
-      return {stack.slice(begin, begin + count), {slot, begin * step.size()}};
-    };
-    const std::vector<ag::Var<T>> results = ag::detail::checkpoint<T>(segment, inputs, home);
-    differentiable |= results[0].differentiable();
-    std::size_t next = 1;
-    state = *end;
-    for_each_var([&](ag::Var<T>& var) { var = results[next++]; }, state);
-    if (plan.last_only) last = results[0];
-  }
-  if (plan.last_only) return {std::move(last), std::move(state)};
-  if (!differentiable) return {ag::Var<T>(stack), std::move(state)};
-  return {ag::Var<T>::recorded(stack, {slot, 0}, ag::detail::recording()->id), std::move(state)};
-}
-
 template <class C, class T, class OnStep>
 Unrolled<T, CellState<C>> run(const C& cell, const ag::Var<T>& x, CellState<C> state,
                               const UnrollOptions& options, OnStep& on_step) {
-  const std::size_t steps = x.shape(0);
-  const StepPlan<T> plan(options, steps);
-  if constexpr (std::is_same_v<OnStep, NoCallback>)
-    if (options.checkpoint_every && ag::detail::drops_checkpointed())
-      return run_segments(cell, x, plan, std::move(state), std::min(steps, options.checkpoint_every));
+  const StepPlan<T> plan(options, x.shape(0));
   return run_steps(cell, x, plan, 0, std::move(state), ag::Var<T>(), on_step);
 }
 
