@@ -118,7 +118,8 @@ auto checkpointed(const C& net, std::size_t every = 0) {
 
 template <Cell C>
 auto Checkpointed<C>::on_cells(const auto& wrap) const {
-  return checkpointed(detail::on_cells(this->cell, wrap), every);
+  auto inner = detail::on_cells(this->cell, wrap);
+  return Checkpointed<decltype(inner)>(std::move(inner), every);
 }
 
 }  // namespace nn
