@@ -16,14 +16,19 @@ std::pair<ag::Var<T>, CellState<C>> step_pair(const C& cell, ag::Var<T> x, const
     return {result, result};
 }
 
-// The same from an input that was not projected.
+// A shape with an axis of extent 1 before the others.
+inline ag::Shape with_axis(const ag::Shape& shape) {
+  ag::Shape result{1};
+  for (const std::size_t extent : shape) result.push_back(extent);
+  return result;
+}
+
+// A step from an input that was not projected.
 template <Cell C, class T>
 std::pair<ag::Var<T>, CellState<C>> step_from_input(const C& cell, const ag::Var<T>& x,
                                                     const CellState<C>& state) {
   if constexpr (HasProject<C, T>) {
-    ag::Shape one_step{1};
-    for (const std::size_t extent : x.shape()) one_step.push_back(extent);
-    return step_pair(cell, cell.project(x.reshape(one_step))[0], state);
+    return step_pair(cell, cell.project(x.reshape(with_axis(x.shape())))[0], state);
   } else {
     return step_pair(cell, x, state);
   }
@@ -77,8 +82,9 @@ struct Around : Wrapper<C> {
     UnrollOptions inner = options;
     if (Self::kOfInput) inner.last_only = false;
     auto [output, last] = unroll_within(this->cell, self().before(x), std::move(state), inner);
+    if (inner.last_only) output = output.reshape(with_axis(output.shape()));  // steps, of which there is one
     output = self().after(x, output);
-    if (options.last_only && !inner.last_only) output = last_output(output, options);
+    if (options.last_only) output = inner.last_only ? output[0] : last_output(output, options);
     return {std::move(output), std::move(last)};
   }
 
