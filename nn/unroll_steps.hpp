@@ -125,7 +125,22 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
         else
           return result;
       }();
-      if (outputs) outputs->after_step(at, output);
+      if (outputs) {
+        [[maybe_unused]] const T* const made = output.array().data();
+        [[maybe_unused]] const ag::detail::Place place = output.place();
+        outputs->after_step(at, output);
+        // An output that was copied is so in the state as well: gradients are then added in the same order,
+        // and are the same to the bit, as where it was made in its place.
+        if constexpr (kPair)
+          if (output.array().data() != made)
+            for_each_var(
+                [&](auto& var) {
+                  if constexpr (std::is_same_v<decltype(var), ag::Var<T>&>)
+                    if (var.array().data() == made && var.place() == place && var.shape() == output.shape())
+                      var = output;
+                },
+                result.second);
+      }
       // Sums broadcast, so that a state of another batch would go unnoticed.
       if (VarType<CellState<C>> && done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
         fail("unroll: the output of step ", t, " has shape ", output.shape(), " for a batch of ", batch,
