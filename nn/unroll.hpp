@@ -30,14 +30,14 @@ inline void need_sequence(const ag::Shape& x, bool batch_first) {
 // A given state is compared with the one that the cell would begin with.
 template <class S>
 void check_given_state(S& given, S& initial, std::size_t batch) {
-  auto check = [&](const StatePath& path, const auto& var, const auto& own) {
+  auto check = [&](const StatePath& path, const auto& own, const auto& var) {
     if (!var.defined())
       fail("unroll: ", path.text(), " is an empty Var; give a value, or begin from the cell's initial state");
     if (own.defined() && own.rank() && own.shape(0) == batch && !(var.shape() == own.shape()))
       fail("unroll: the given ", path.text(), " has shape ", var.shape(), "; for a batch of ", batch,
            " it must be ", own.shape());
   };
-  visit_state(StatePath{}, check, given, initial);
+  visit_state(StatePath{}, check, initial, given);
 }
 
 // All that unroll does around the steps: checks, the order of the axes, and what lies past a sequence's end.
