@@ -76,6 +76,15 @@ extern template ag::Var<double> last_output(const ag::Var<double>&, const Unroll
 
 struct NoCallback {};
 
+// Whether what is called after each step returns something.
+template <class OnStep, class Step>
+constexpr bool replaces_outputs() {
+  if constexpr (std::is_same_v<OnStep, NoCallback>)
+    return false;
+  else
+    return !std::is_void_v<std::invoke_result_t<OnStep&, const Step&>>;
+}
+
 // The steps of x (n, B, F), of which the first is number `first` of the sequence, from a state. `last` is the
 // output before them where lengths and last_only ask for it.
 template <class C, class T, class OnStep>
@@ -85,6 +94,7 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
       HasProject<C, T> || !requires(C cell) { cell.project(x); },
       "unroll: the cell's project must be `Var<T> project(const Var<T>& x) const`, of the input's type");
   constexpr bool kCalls = !std::is_same_v<OnStep, NoCallback>;
+  constexpr bool kReplaces = replaces_outputs<OnStep, Step<T, CellState<C>>>();
   const std::size_t steps = x.shape(0), batch = x.shape(1);
   const ag::Scope scope(ag::detail::type_name<C>());
   StepRandomness randomness{plan.seed};
@@ -157,19 +167,23 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
         const auto keep = [&](const ag::Var<T>& now, const ag::Var<T>& before) {
           return where_active(active, now, before);
         };
-        if (plan.last_only) last = keep(output, last.defined() ? last : ag::Var<T>(0));
+        if (plan.last_only && !kReplaces) last = keep(output, last.defined() ? last : ag::Var<T>(0));
         state = map_state(keep, std::as_const(next()), std::as_const(state));
       } else {
-        if (plan.last_only) last = output;
+        if (plan.last_only && !kReplaces) last = output;
         state = std::move(next());
       }
       if constexpr (kCalls) {
         const Step<T, CellState<C>> now{t, x[at], std::move(seen), state, outputs->so_far()};
-        if constexpr (std::is_void_v<decltype(on_step(now))>)
-          on_step(now);
-        else
+        if constexpr (kReplaces) {
           replaced[at] = on_step(now);
-        if (plan.last_only && replaced[at].defined()) last = replaced[at];
+          if (plan.last_only && plan.active.defined())
+            last = where_active(plan.active[t], replaced[at], last.defined() ? last : ag::Var<T>(0));
+          else if (plan.last_only)
+            last = replaced[at];
+        } else {
+          on_step(now);
+        }
       }
     }
   }
