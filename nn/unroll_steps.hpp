@@ -177,10 +177,11 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
         const Step<T, CellState<C>> now{t, x[at], std::move(seen), state, outputs->so_far()};
         if constexpr (kReplaces) {
           replaced[at] = on_step(now);
+          const ag::Var<T>& given = replaced[at].defined() ? replaced[at] : now.output;
           if (plan.last_only && plan.active.defined())
-            last = where_active(plan.active[t], replaced[at], last.defined() ? last : ag::Var<T>(0));
+            last = where_active(plan.active[t], given, last.defined() ? last : ag::Var<T>(0));
           else if (plan.last_only)
-            last = replaced[at];
+            last = given;
         } else {
           on_step(now);
         }

@@ -4,6 +4,7 @@
 #include <autograd/autograd.hpp>
 #include <cstring>
 #include <nn/nn.hpp>
+#include <thread>
 
 #include "fixture.hpp"
 #include "minimal_gated_cell.hpp"
@@ -219,5 +220,29 @@ TEST_CASE("a kept tape gives the same gradients twice") {
     const ag::Gradients second = tape.backward(loss);
     for (const ag::Var<double>& parameter : nn::parameters(cell))
       CHECK(test::difference(second.array(parameter), first.array(parameter)) == 0);
+  });
+}
+
+TEST_CASE("gradients do not depend on what the thread has unrolled before, to the bit") {
+  for_every_cell<double>(2, 5, [&](const std::string& name, const auto& cell) {
+    CAPTURE(name);
+    nn::Rng rng(9);
+    const ag::Var<double> x = ag::variable(normal<double>({6, 3, 2}, rng).array());
+    std::vector<std::vector<ag::Var<double>>> gradients;
+    std::thread([&] {  // one that knows nothing of the cell yet
+      for (int round = 0; round < 3; ++round) {
+        ag::Tape tape;
+        const auto [output, state] = nn::unroll(cell, x);
+        const ag::Gradients g = tape.backward(weighted<double>(output, state));
+        gradients.emplace_back();
+        for (const ag::Var<double>& leaf : nn::parameters(cell))
+          gradients.back().push_back(g.array(leaf).copy());
+        gradients.back().push_back(g.array(x).copy());
+      }
+    })
+        .join();
+    for (int round = 1; round < 3; ++round)
+      for (std::size_t i = 0; i < gradients[0].size(); ++i)
+        CHECK(same_bits(gradients[round][i], gradients[0][i]));
   });
 }
