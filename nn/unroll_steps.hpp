@@ -151,16 +151,18 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
                 },
                 result.second);
       }
-      // Sums broadcast, so that a state of another batch would go unnoticed.
-      if (VarType<CellState<C>> && done + k == 0 && (output.rank() == 0 || output.shape(0) != batch))
-        fail("unroll: the output of step ", t, " has shape ", output.shape(), " for a batch of ", batch,
-             "; its first axis must be the batch (is the state that of another batch?)");
       const auto next = [&]() -> CellState<C>& {
         if constexpr (kPair)
           return result.second;
         else
           return result;
       };
+      // Sums broadcast, so that a state of another batch would go unnoticed.
+      if constexpr (VarType<CellState<C>>)
+        if (done + k == 0 && (next().rank() == 0 || next().shape(0) != batch))
+          fail("unroll: the ", kPair ? "state after" : "output of", " step ", t, " has shape ",
+               next().shape(), " for a batch of ", batch,
+               "; its first axis must be the batch (is the state that of another batch?)");
       [[maybe_unused]] ag::Var<T> seen = kCalls ? output : ag::Var<T>();
       if (plan.active.defined()) {
         const ag::Var<T> active = plan.active[t];
