@@ -1,6 +1,8 @@
 // An initial state that is learned.
 #pragma once
 
+#include <vector>
+
 #include "around.hpp"
 
 namespace nn {
@@ -51,7 +53,10 @@ LearnedState<C> learned_state(C cell) {
 template <Recurrent C>
 auto LearnedState<C>::on_cells(const auto& wrap) const {
   auto inner = learned_state(detail::on_cells(this->cell, wrap));
-  if constexpr (std::is_same_v<CellState<decltype(inner)>, State>) inner.initial = initial;
+  std::vector<Var> vars;  // the nest may be of another type, as the network is
+  detail::for_each_var([&](const Var& var) { vars.push_back(var); }, initial);
+  std::size_t index = 0;
+  detail::for_each_var([&](Var& var) { var = vars.at(index++); }, inner.initial);
   return inner;
 }
 
