@@ -111,6 +111,22 @@ TEST_CASE("the learned initial state of a nest has a parameter for each Var") {
   CHECK(learned.initial_state(4).traces[1].array().data()[3 * 3 + 1] == 0);
 }
 
+TEST_CASE("a learned initial state is kept by combinators that go to the cells within") {
+  const auto learned = nn::learned_state(nn::bidirectional(cell, cell));
+  for (auto& [path, parameter] : nn::named_parameters(learned))
+    if (path == "initial_state.5") parameter.update_elements([](double* elements) { elements[1] = 7; });
+  const auto check = [&](const auto& net) {
+    CHECK(net.initial_state(4).backward.moving.second.array().data()[3 * 3 + 1] == 7);
+    const auto parameters = nn::parameters(net), expected = nn::parameters(learned);
+    REQUIRE(parameters.size() == expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      CHECK(parameters[i].array().data() == expected[i].array().data());
+  };
+  check(nn::zoneout(learned, 0.5));
+  check(nn::recurrent_dropout(learned, 0.5));
+  check(nn::checkpointed(learned, 2));
+}
+
 TEST_CASE("Stream and Stateful keep a nest") {
   const auto whole = nn::unroll(cell, x);
   auto stream = nn::stream(nn::zoneout(cell, 0.0), {.batch = 4});

@@ -26,6 +26,10 @@ struct Network {
   virtual ~Network() = default;
   virtual Flat<T> unroll(const ag::Var<T>& x, const std::vector<ag::Var<T>>& state,
                          const nn::UnrollOptions& options) const = 0;
+  /// The same of the network made checkpointed(), every so many steps.
+  virtual Flat<T> unroll_checkpointed(std::size_t every, const ag::Var<T>& x,
+                                      const std::vector<ag::Var<T>>& state,
+                                      const nn::UnrollOptions& options) const = 0;
   virtual std::vector<ag::Var<T>> initial_state(std::size_t batch) const = 0;
   virtual nn::NamedVars<T> parameters() const = 0;
   /// The outputs of a Stream, and the state it ends in; empty if this is no cell.
@@ -46,11 +50,11 @@ class NetworkOf : public Network<T> {
 
   Flat<T> unroll(const ag::Var<T>& x, const std::vector<ag::Var<T>>& state,
                  const nn::UnrollOptions& options) const override {
-    if (state.empty()) return flat(nn::unroll(net_, x, options));
-    nn::CellState<C> given = net_.initial_state(state[0].shape(0));
-    std::size_t index = 0;
-    nn::detail::for_each_var([&](ag::Var<T>& var) { var = state.at(index++); }, given);
-    return flat(nn::unroll(net_, x, std::move(given), options));
+    return unroll_any(net_, x, state, options);
+  }
+  Flat<T> unroll_checkpointed(std::size_t every, const ag::Var<T>& x, const std::vector<ag::Var<T>>& state,
+                              const nn::UnrollOptions& options) const override {
+    return unroll_any(nn::checkpointed(net_, every), x, state, options);
   }
   std::vector<ag::Var<T>> initial_state(std::size_t batch) const override {
     return vars(net_.initial_state(batch));
@@ -92,13 +96,19 @@ class NetworkOf : public Network<T> {
  private:
   static constexpr bool kAll = std::is_same_v<T, double>;  // float is for unroll only
 
-  static std::vector<ag::Var<T>> vars(const nn::CellState<C>& state) {
+  static std::vector<ag::Var<T>> vars(const auto& state) {
     std::vector<ag::Var<T>> result;
     nn::detail::for_each_var([&](const ag::Var<T>& var) { result.push_back(var); }, state);
     return result;
   }
-  static Flat<T> flat(const nn::Unrolled<T, nn::CellState<C>>& unrolled) {
-    return {unrolled.output, vars(unrolled.state)};
+  static Flat<T> flat(const auto& unrolled) { return {unrolled.output, vars(unrolled.state)}; }
+  static Flat<T> unroll_any(const auto& net, const ag::Var<T>& x, const std::vector<ag::Var<T>>& state,
+                            const nn::UnrollOptions& options) {
+    if (state.empty()) return flat(nn::unroll(net, x, options));
+    auto given = net.initial_state(state[0].shape(0));
+    std::size_t index = 0;
+    nn::detail::for_each_var([&](ag::Var<T>& var) { var = state.at(index++); }, given);
+    return flat(nn::unroll(net, x, std::move(given), options));
   }
 
   C net_;

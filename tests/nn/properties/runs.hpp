@@ -38,10 +38,10 @@ Arrays<T> random_state(const Network<T>& net, std::size_t batch) {
 }
 
 // Unrolls and differentiates a sum of all that comes out, each number times its weight; without weights
-// they are random. An empty state is the initial one.
+// they are random. An empty state is the initial one. With `every` the network is checkpointed.
 template <class T>
 Outcome<T> run(const Network<T>& net, const ag::Array<T>& x, const Arrays<T>& state,
-               const nn::UnrollOptions& options, Arrays<T> weights = {}) {
+               const nn::UnrollOptions& options, Arrays<T> weights = {}, std::size_t every = 0) {
   std::vector<ag::Var<T>> leaves;
   for (const auto& [path, parameter] : net.parameters()) leaves.push_back(parameter);
   const ag::Var<T> input = ag::variable(x.copy());
@@ -50,7 +50,8 @@ Outcome<T> run(const Network<T>& net, const ag::Array<T>& x, const Arrays<T>& st
   for (const ag::Array<T>& each : state) given.push_back(ag::variable(each.copy()));
   leaves.insert(leaves.end(), given.begin(), given.end());
   ag::Tape tape;
-  const Flat<T> result = net.unroll(input, given, options);
+  const Flat<T> result =
+      every ? net.unroll_checkpointed(every, input, given, options) : net.unroll(input, given, options);
   std::vector<ag::Var<T>> all = result.state;
   all.insert(all.begin(), result.output);
   ag::Var<T> loss(0);

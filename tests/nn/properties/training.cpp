@@ -15,14 +15,15 @@ void check_checkpointed(const Make<T>& make, const Traits& traits) {
   const Arrays<T> state = random_state(*net, kBatch);
   Lengths lengths;
   for (std::int64_t b = 0; b < std::int64_t{kBatch}; ++b) lengths.push_back(1 + b * 7 % 12);
-  const auto run_in = [&](bool training, const Arrays<T>& from, const nn::UnrollOptions& options) {
+  const auto run_in = [&](bool training, const Arrays<T>& from, const nn::UnrollOptions& options,
+                          std::size_t every) {
     nn::Rng rng(9);
     if (training) {
       const nn::Training mode(rng);
-      return run(*net, x, from, options);
+      return run(*net, x, from, options, {}, every);
     }
     const nn::Evaluation mode;
-    return run(*net, x, from, options);
+    return run(*net, x, from, options, {}, every);
   };
   const nn::UnrollOptions all[] = {{},
                                    {.reverse = true},
@@ -32,22 +33,20 @@ void check_checkpointed(const Make<T>& make, const Traits& traits) {
   for (const bool training : {false, true})
     for (const nn::UnrollOptions& options : all) {
       const Arrays<T> from = options.reverse ? state : Arrays<T>{};
-      const Outcome<T> plain = run_in(training, from, options);
+      const Outcome<T> plain = run_in(training, from, options, 0);
       for (const std::size_t every : {1, 2, 4, 12}) {
         CAPTURE(training);
         CAPTURE(options.lengths.values().size());
         CAPTURE(options.reverse);
         CAPTURE(options.last_only);
         CAPTURE(every);
-        nn::UnrollOptions checkpointed = options;
-        checkpointed.checkpoint_every = every;
-        CHECK(same_bits(run_in(training, from, checkpointed), plain));
+        CHECK(same_bits(run_in(training, from, options, every), plain));
       }
     }
   const auto nodes = [&](std::size_t every) {
     const nn::Evaluation mode;
     ag::Tape tape;
-    (void)net->unroll(ag::variable(x.copy()), {}, {.checkpoint_every = every});
+    (void)net->unroll_checkpointed(every, ag::variable(x.copy()), {}, {});
     return tape.size();
   };
   if (!traits.checkpointed) CHECK(nodes(4) < nodes(2));  // several segments, and fewer if they are longer
