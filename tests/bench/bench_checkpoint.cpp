@@ -1,5 +1,5 @@
-// What checkpoints cost and save: a training step (forward, sum of the squares of the last output or of all, backward)
-// of an LSTM over ever longer sequences, plain and checkpointed at the square root of the steps.
+// What checkpoints cost and save: a training step (forward, sum of the squares of the last output or of all,
+// backward) of an LSTM over ever longer sequences, plain and checkpointed at the square root of the steps.
 //
 // usage: bench_checkpoint [--all] [--longest T]        --all: the loss takes all outputs, not the last alone
 #include <algorithm>
@@ -57,7 +57,8 @@ int main(int argc, char** argv) {
   }
   nn::Rng rng(1);
   const nn::LSTMCell<float> cell(kFeatures, kHidden, rng);
-  std::printf("| T | plain us/step | checkpointed us/step | ratio | plain MB | checkpointed MB | gradients |\n");
+  std::printf(
+      "| T | plain us/step | checkpointed us/step | ratio | plain MB | checkpointed MB | gradients |\n");
   std::printf("|---|---|---|---|---|---|---|\n");
   for (std::size_t steps = 1000; steps <= longest; steps *= 10) {
     const ag::Var<float> x = nn::init::normal<float>({steps, 1, kFeatures}, 0, 1, rng);
