@@ -273,11 +273,13 @@ TEST_CASE("what streams refuse") {
       [&] {
         stream.step(ones({1, 2}));
       },
-      "linear: the input of shape (1, 1, 2) has 2 features, and the weight of shape (16, 3) (out_features, "
-      "in_features) takes 3; make them equal (in LSTMCell)");
+      "LSTMCell: the input of shape (1, 1, 2) has 2 features, and the cell was made for 3 (weight_ih has "
+      "shape "
+      "(16, 3)); make them equal (in LSTMCell)");
   check([&] { nn::stream(cell, {.input_size = 2}); },
-        "linear: the input of shape (1, 1, 2) has 2 features, and the weight of shape (16, 3) (out_features, "
-        "in_features) takes 3; make them equal (in LSTMCell)");
+        "LSTMCell: the input of shape (1, 1, 2) has 2 features, and the cell was made for 3 (weight_ih has "
+        "shape "
+        "(16, 3)); make them equal (in LSTMCell)");
   const Var first = stream.step(ones({1, 3}));
   check([&] { stream.step(ones({1, 2})); }, "stream: the input has shape (1, 2); it must be (1, 3)" + batch);
   check(
@@ -332,8 +334,9 @@ TEST_CASE("a span of a wrong size ends the program, and says why") {
   check(5, 8, {.batch = 2},
         "stream: the input is a span of 5 numbers; it must have a multiple of the batch, 2");
   check(4, 4, {},
-        "linear: the input of shape (1, 1, 4) has 4 features, and the weight of shape (16, 3) (out_features, "
-        "in_features) takes 3; make them equal (in LSTMCell)");
+        "LSTMCell: the input of shape (1, 1, 4) has 4 features, and the cell was made for 3 (weight_ih has "
+        "shape "
+        "(16, 3)); make them equal (in LSTMCell)");
   static_assert(noexcept(
       std::declval<nn::Stream<nn::LSTMCell<float>>&>()(std::span<const float>(), std::span<float>())));
 }

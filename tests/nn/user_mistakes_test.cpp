@@ -576,20 +576,17 @@ TEST_CASE("mistakes with cells and states") {
        [] {
          nn::unroll(leaky(), ones({5, 2, 3}), ones({1, 4}));
        },
-       "unroll: the state has shape (1, 4), and after one step (2, 4); give one of the shape that it will "
-       "have, for example by broadcast_to (in LeakyCell / step 0)"},
+       "unroll: the given state has shape (1, 4); for a batch of 2 it must be (2, 4)"},
       {"the state of a batch for one sequence",
        [] {
          nn::unroll(leaky(), ones({5, 1, 3}), ones({2, 4}));
        },
-       "unroll: the output of step 0 has shape (2, 4) for a batch of 1; its first axis must be the batch (is "
-       "the state that of another batch?) (in LeakyCell / step 0)"},
+       "unroll: the given state has shape (2, 4); for a batch of 1 it must be (1, 4)"},
       {"h and c of another batch",
        [] {
          nn::unroll(nn::LSTMCell<double>(3, 4, rng()), ones({5, 2, 3}), {ones({2, 4}), ones({3, 4})});
        },
-       "LSTMCell: the state c has shape (3, 4); for a batch of 2 and a hidden size of 4 it must be (2, 4) "
-       "(in LSTMCell / step 0)"},
+       "unroll: the given state[1] has shape (3, 4); for a batch of 2 it must be (2, 4)"},
       {"a cell that sums over the batch",
        [] {
          nn::unroll(LosesBatch{leaky()}, ones({5, 2, 3}));

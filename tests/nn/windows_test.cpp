@@ -181,12 +181,9 @@ TEST_CASE("what Stateful refuses") {
         "call reset() where other sequences begin");
   CHECK(difference(net.state(), state) == 0);
   net.set_state(state);
-  CHECK(
-      message_of([&] {
-        net(normal({5, 3, 2}, 1));
-      }) ==
-      "LSTMCell: the state h has shape (2, 3); for a batch of 3 and a hidden size of 3 it must be (3, 3) (in "
-      "LSTMCell / step 0)");
+  CHECK(message_of([&] {
+          net(normal({5, 3, 2}, 1));
+        }) == "unroll: the given state[0] has shape (2, 3); for a batch of 3 it must be (3, 3)");
   net.reset();
   net(normal({5, 3, 2}, 1));
 }
