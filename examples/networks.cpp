@@ -1,6 +1,6 @@
-// A network of cells of one's own, by combinators: two layers, both directions of time, a residual connection, dropout,
-// and sequences of unequal lengths. The task: which numbers of a sequence are above the sequence's mean? No step can
-// tell before the whole sequence was seen.
+// A network of cells of one's own, by combinators: two layers, both directions of time, a residual
+// connection, dropout, and sequences of unequal lengths. The task: which numbers of a sequence are above the
+// sequence's mean? No step can tell before the whole sequence was seen.
 #include <autograd/autograd.hpp>
 #include <cstdio>
 #include <nn/nn.hpp>
@@ -15,8 +15,8 @@ struct LeakyCell {
   auto fields(auto&& visit) { visit("xf", xf), visit("hf", hf), visit("xn", xn), visit("hn", hn); }
   ag::Var<> initial_state(size_t batch) const { return ag::zeros({batch, hf.weight.shape(0)}); }
   ag::Var<> step(const ag::Var<>& x, const ag::Var<>& h) const {
-    return ag::map([](auto f, auto n, auto h) { return h + sigmoid(f) * (tanh(n) - h); }, xf(x) + hf(h), xn(x) + hn(h),
-                   h);
+    return ag::map([](auto f, auto n, auto h) { return h + sigmoid(f) * (tanh(n) - h); }, xf(x) + hf(h),
+                   xn(x) + hn(h), h);
   }
 };
 
@@ -45,9 +45,9 @@ Batch sequences(size_t steps, size_t batch, nn::Rng& rng) {
 int main() {
   const size_t hidden = 16;
   nn::Rng rng(1);
-  const auto net = nn::stack({.dropout = 0.1},
-                             nn::bidirectional(LeakyCell(1, hidden, rng), LeakyCell(1, hidden, rng)),
-                             nn::residual(LeakyCell(2 * hidden, 2 * hidden, rng)));
+  const auto net =
+      nn::stack({.dropout = 0.1}, nn::bidirectional(LeakyCell(1, hidden, rng), LeakyCell(1, hidden, rng)),
+                nn::residual(LeakyCell(2 * hidden, 2 * hidden, rng)));
   const nn::Linear head(2 * hidden, 2, rng);
   nn::Adam adam(nn::parameters(net, head), {.lr = 5e-3});
   for (int i = 1; i <= 600; ++i) {
