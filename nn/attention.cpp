@@ -80,16 +80,17 @@ autograd::Array<T> visible(const Operands<T>& operands, const AttentionOptions<T
     for (std::size_t i = 0; i < result.size(); ++i) result.data()[i] = whole.array().data()[i] != T(0);
   }
   if (!options.lengths.empty()) {
-    if (options.lengths.size() != batch)
-      fail(operands.op, ": there are ", options.lengths.size(), " lengths for a batch of ", batch,
+    const std::vector<std::int64_t>& lengths = options.lengths.values();
+    if (lengths.size() != batch)
+      fail(operands.op, ": there are ", lengths.size(), " lengths for a batch of ", batch,
            "; give one for each sequence");
     for (std::size_t b = 0; b < batch; ++b) {
-      if (options.lengths[b] > keys)
-        fail(operands.op, ": the length of sequence ", b, " is ", options.lengths[b], ", and there are ",
-             keys, " keys; it must be at most that");
+      if (lengths[b] < 0 || lengths[b] > static_cast<std::int64_t>(keys))
+        fail(operands.op, ": the length of sequence ", b, " is ", lengths[b], ", and there are ", keys,
+             " keys; it must be at most that");
+      const auto length = static_cast<std::size_t>(lengths[b]);
       for (std::size_t q = 0; q < rows; ++q)
-        std::fill_n(result.data() + (b * rows + q) * keys + options.lengths[b], keys - options.lengths[b],
-                    T(0));
+        std::fill_n(result.data() + (b * rows + q) * keys + length, keys - length, T(0));
     }
   }
   for (std::size_t row = 0; row < batch * rows; ++row) {

@@ -14,8 +14,8 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
+#include "lengths.hpp"
 #include "linear.hpp"
 
 namespace nn {
@@ -24,7 +24,7 @@ namespace nn {
 template <class T>
 struct AttentionOptions {
   /// How many keys each sequence of the batch has, from the first; those behind are padding. Empty: all.
-  std::vector<std::size_t> lengths{};
+  Lengths lengths{};
   /// Which keys a query may see, where it is not 0 (for example a bool), in a shape that broadcasts to that
   /// of the weights: a causal mask (Q, S), or one for each sequence (B, 1, S). Empty: all. With lengths, both
   /// must allow a key.

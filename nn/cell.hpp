@@ -2,12 +2,10 @@
 #pragma once
 
 #include <concepts>
-#include <cstdint>
-#include <iterator>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include "lengths.hpp"
 #include "state.hpp"
 
 namespace nn {
@@ -43,31 +41,6 @@ struct NumberOf<C> : decltype(number_of_cell<C>()) {
 template <class C>
 using CellNumber = typename detail::NumberOf<C>::type;
 
-/// How many steps each sequence of a batch has, from any range of integers; empty where all have as many as
-/// the input.
-class Lengths {
- public:
-  Lengths() = default;
-  Lengths(std::initializer_list<std::int64_t> lengths) : values_(lengths) {}
-  template <class Range>
-  requires(!std::same_as<Range, Lengths> &&
-           requires(const Range& range) {
-             { *std::begin(range) } -> std::convertible_to<std::int64_t>;
-             std::end(range);
-           })                        //
-      Lengths(const Range& lengths)  // NOLINT(google-explicit-constructor)
-      : values_(std::begin(lengths), std::end(lengths)) {}
-
-  const std::vector<std::int64_t>& values() const { return values_; }
-  /// Throws Error unless there is one for each sequence of the batch, in [1, steps].
-  void check(std::size_t steps, std::size_t batch) const;
-  /// Whether some sequence has fewer steps than the input.
-  bool ragged(std::size_t steps) const;
-
- private:
-  std::vector<std::int64_t> values_;
-};
-
 /// How unroll goes over a sequence.
 struct UnrollOptions {
   /// Of sequences of a batch that have unequal lengths, (B). Past a sequence's end outputs are 0, whatever
@@ -97,9 +70,23 @@ struct Step {
   ag::Var<T> output;  ///< (B, H)
   State state;        ///< after it
   ag::Var<T> memory;  ///< the outputs so far, this one among them (t + 1, B, H); in reverse (T - t, B, H)
+  /// With lengths (B, t + 1), in reverse (B, T - t), else empty: 0 for outputs in `memory` that lie past the
+  /// end of their sequence, where they are what the cell makes of zeros. A mask for attention; sequences that
+  /// this step is not part of, whose output is dropped, see all.
+  ag::Var<T> visible;
 };
 
 namespace detail {
+
+// Whether a network goes over its inputs from the last step to the first as well, so that it needs all of
+// them.
+template <class C>
+bool goes_both_ways(const C& net) {
+  if constexpr (requires { net.goes_both_ways(); })
+    return net.goes_both_ways();
+  else
+    return false;
+}
 
 template <class R>
 struct IsPair : std::false_type {};

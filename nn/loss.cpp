@@ -9,7 +9,7 @@ using autograd::Var;
 using autograd::detail::fail;
 
 template <class T>
-Var<T> mse(const Var<T>& prediction, const Var<T>& target) {
+Var<T> mse(const Var<T>& prediction, const std::type_identity_t<Var<T>>& target) {
   prediction.use("mse");
   target.use("mse");
   if (!(prediction.shape() == target.shape()))

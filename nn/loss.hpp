@@ -9,7 +9,8 @@ namespace nn {
 /// Mean squared error, mean((prediction - target)^2) over all entries. Throws Error if the shapes differ
 /// (nothing is broadcast) or are empty.
 template <class T>
-autograd::Var<T> mse(const autograd::Var<T>& prediction, const autograd::Var<T>& target);
+autograd::Var<T> mse(const autograd::Var<T>& prediction,
+                     const std::type_identity_t<autograd::Var<T>>& target);
 
 /// How cross_entropy is computed.
 struct CrossEntropyOptions {

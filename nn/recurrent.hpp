@@ -45,6 +45,7 @@ struct RecurrentLayer {
   }
 
   bool batch_first() const { return options.batch_first; }
+  bool goes_both_ways() const { return options.bidirectional; }
   std::size_t directions() const { return options.bidirectional ? 2 : 1; }
 
   /// Zeros.

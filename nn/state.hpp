@@ -39,10 +39,12 @@ constexpr bool takes(std::index_sequence<I...>) {
   return requires { S{((void)I, AnyMember<S>{})...}; };
 }
 
-// How many members an aggregate has; 0 if that is not to be found.
-template <class S, std::size_t kGuess = kMostMembers>
+// How many members an aggregate has; 0 if that is not to be found, or if they are too many.
+template <class S, std::size_t kGuess = kMostMembers + 1>
 constexpr std::size_t member_count() {
   if constexpr (kGuess == 0 || !std::is_aggregate_v<S>)
+    return 0;
+  else if constexpr (kGuess > kMostMembers && takes<S>(std::make_index_sequence<kGuess>()))
     return 0;
   else if constexpr (takes<S>(std::make_index_sequence<kGuess>()))
     return kGuess;

@@ -32,8 +32,14 @@ class Stateful {
       "it is detached Var by Var");
   using T = CellNumber<Net>;
 
-  /// The network is copied, and a copy shares its parameters.
-  explicit Stateful(Net net) : net_(std::move(net)) {}
+  /// The network is copied, and a copy shares its parameters. Throws Error for a bidirectional one, which
+  /// would need the whole sequence.
+  explicit Stateful(Net net) : net_(std::move(net)) {
+    if (detail::goes_both_ways(net_))
+      detail::fail(
+          "Stateful: the network goes over its inputs in both directions, and the second one begins where "
+          "the sequence ends, which is not in this piece; give it whole sequences, by unroll");
+  }
 
   /// unroll(net, x, state, options) from the state that the last call has left, or from the initial state of
   /// the batch. Throws Error for a batch of another size than the one of the state, and where unroll does;

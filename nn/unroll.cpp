@@ -48,6 +48,21 @@ template ag::Var<float> swap_leading_axes(const ag::Var<float>&);
 template ag::Var<double> swap_leading_axes(const ag::Var<double>&);
 
 template <class T>
+ag::Var<T> visible_outputs(const ag::Var<T>& active, std::size_t t, bool reverse) {
+  const std::size_t begin = reverse ? t : 0, end = reverse ? active.shape(0) : t + 1, batch = active.shape(1);
+  ag::Array<T> visible({batch, end - begin});
+  const T* const within = active.array().data();
+  for (std::size_t b = 0; b < batch; ++b)
+    for (std::size_t step = begin; step < end; ++step)
+      visible.data()[b * (end - begin) + step - begin] =
+          within[t * batch + b] == T(0) || within[step * batch + b] != T(0);
+  return visible;
+}
+
+template ag::Var<float> visible_outputs(const ag::Var<float>&, std::size_t, bool);
+template ag::Var<double> visible_outputs(const ag::Var<double>&, std::size_t, bool);
+
+template <class T>
 ag::Var<T> last_output(const ag::Var<T>& outputs, const UnrollOptions& options) {
   const std::size_t steps = outputs.shape(0), batch = outputs.shape(1);
   if (options.reverse) return outputs[0];

@@ -41,16 +41,35 @@ struct StepPlan {
   }
 };
 
-// New where a sequence has not ended, old where it has.
+// Which axis of each Var of a cell's state is the batch: the one that grows with it. Throws Error if none
+// does.
+template <class C>
+std::vector<std::size_t> batch_axes(const C& cell, std::size_t batch) {
+  const ag::detail::NoRecording guard;
+  std::vector<std::size_t> axes;
+  const CellState<C> state = cell.initial_state(batch), larger = cell.initial_state(batch + 1);
+  auto find = [&](const StatePath& path, const auto& one, const auto& other) {
+    std::size_t axis = 0;
+    while (axis < one.rank() && one.shape(axis) == other.shape(axis)) ++axis;
+    if (axis == one.rank())
+      fail("unroll: ", path.text(), " has shape ", one.shape(),
+           " for any batch; with lengths, each Var of the state "
+           "must have the batch as an axis, so that sequences that have ended keep theirs");
+    axes.push_back(axis);
+  };
+  visit_state(StatePath{}, find, state, larger);
+  return axes;
+}
+
+// New where a sequence has not ended, old where it has; `axis` is the batch.
 template <class T>
-ag::Var<T> where_active(const ag::Var<T>& active, const ag::Var<T>& now, const ag::Var<T>& before) {
-  if (now.rank() == 0 || now.shape(0) != active.shape(0))
-    fail("unroll: a part of the state has shape ", now.shape(),
-         "; with lengths, the first axis of each must be the "
-         "batch of ",
+ag::Var<T> where_active(const ag::Var<T>& active, const ag::Var<T>& now, const ag::Var<T>& before,
+                        std::size_t axis = 0) {
+  if (now.rank() <= axis || now.shape(static_cast<std::ptrdiff_t>(axis)) != active.shape(0))
+    fail("unroll: a step gave shape ", now.shape(), "; with lengths, axis ", axis, " must be the batch of ",
          active.shape(0));
-  ag::Shape shape{active.shape(0)};
-  while (shape.rank() < now.rank()) shape.push_back(1);
+  ag::Shape shape;
+  for (std::size_t i = 0; i < now.rank(); ++i) shape.push_back(i == axis ? active.shape(0) : 1);
   return where(active.reshape(shape), now, before);
 }
 
@@ -73,6 +92,13 @@ ag::Var<T> last_output(const ag::Var<T>& outputs, const UnrollOptions& options);
 
 extern template ag::Var<float> last_output(const ag::Var<float>&, const UnrollOptions&);
 extern template ag::Var<double> last_output(const ag::Var<double>&, const UnrollOptions&);
+
+// See Step::visible, of step t.
+template <class T>
+ag::Var<T> visible_outputs(const ag::Var<T>& active, std::size_t t, bool reverse);
+
+extern template ag::Var<float> visible_outputs(const ag::Var<float>&, std::size_t, bool);
+extern template ag::Var<double> visible_outputs(const ag::Var<double>&, std::size_t, bool);
 
 struct NoCallback {};
 
@@ -103,6 +129,8 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
   std::optional<OutputStack<T>> outputs;
   if (!plan.last_only || kCalls)
     outputs.emplace(steps, batch, x.shape(2), plan.reverse, habits[ag::detail::recording() != nullptr]);
+  const std::vector<std::size_t> axes =
+      plan.active.defined() ? batch_axes(cell, batch) : std::vector<std::size_t>();
   std::vector<ag::Var<T>> replaced(kCalls ? steps : 0);  // by what on_step returns
 
   const std::size_t at_once = HasProject<C, T> ? steps_at_once<C>(batch) : steps;
@@ -170,15 +198,31 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
           return where_active(active, now, before);
         };
         if (plan.last_only && !kReplaces) last = keep(output, last.defined() ? last : ag::Var<T>(0));
-        state = map_state(keep, std::as_const(next()), std::as_const(state));
+        std::size_t part = 0;
+        const auto keep_part = [&](const ag::Var<T>& now, const ag::Var<T>& before) {
+          if (part == axes.size())
+            fail(
+                "unroll: the state has more Vars after a step than in the beginning; with lengths it must "
+                "keep "
+                "their number");
+          return where_active(active, now, before, axes[part++]);
+        };
+        state = map_state(keep_part, std::as_const(next()), std::as_const(state));
       } else {
         if (plan.last_only && !kReplaces) last = output;
         state = std::move(next());
       }
       if constexpr (kCalls) {
-        const Step<T, CellState<C>> now{t, x[at], std::move(seen), state, outputs->so_far()};
+        ag::Var<T> visible;
+        if (plan.active.defined()) visible = visible_outputs(plan.active, t, plan.reverse);
+        const Step<T, CellState<C>> now{
+            t, x[at], std::move(seen), state, outputs->so_far(), std::move(visible)};
         if constexpr (kReplaces) {
           replaced[at] = on_step(now);
+          if (!replaced[at].defined() || replaced[at].rank() == 0 || replaced[at].shape(0) != batch)
+            fail("unroll: the function that is called after each step returned ",
+                 replaced[at].defined() ? "shape " : "an empty Var, shape ", replaced[at].shape(),
+                 "; it must return an output (batch, ...) for a batch of ", batch, ", or nothing (void)");
           const ag::Var<T>& given = replaced[at].defined() ? replaced[at] : now.output;
           if (plan.last_only && plan.active.defined())
             last = where_active(plan.active[t], given, last.defined() ? last : ag::Var<T>(0));

@@ -61,6 +61,7 @@ struct Wrapper {
 
   void fields(auto&& visit) requires Module<C> { cell.fields(visit); }
   State initial_state(std::size_t batch) const { return cell.initial_state(batch); }
+  bool goes_both_ways() const { return detail::goes_both_ways(cell); }
 };
 
 // Of a network whose inputs or outputs go through something that is the same for one step and for all at

@@ -29,6 +29,8 @@ struct Bidirectional {
     return {forward.initial_state(batch), backward.initial_state(batch)};
   }
 
+  bool goes_both_ways() const { return true; }
+
   Unrolled<value_type, State> unroll(const Var& x, State state, const UnrollOptions& options) const {
     UnrollOptions other = options;
     other.reverse = !options.reverse;

@@ -62,6 +62,13 @@ struct Stack {
     return state;
   }
 
+  bool goes_both_ways() const {
+    bool any = false;
+    each(layers, layers,
+         [&](std::size_t, const auto& layer, const auto&) { any |= detail::goes_both_ways(layer); });
+    return any;
+  }
+
   std::pair<Var, State> step(Var x, const State& state) const requires(detail::LayersOf<Layers>::kCells) {
     State next = state;
     each(layers, next, [&](std::size_t index, const auto& layer, auto& own) {

@@ -40,6 +40,31 @@ TEST_CASE("lengths that do not fit") {
         "unroll: there are 1 lengths for a batch of 4 sequences; give one for each");
 }
 
+// A state that no batch changes.
+struct Shared {
+  using value_type = double;
+  Var initial_state(std::size_t) const { return ag::zeros<double>({3}); }
+  std::pair<Var, Var> step(const Var& input, const Var& state) const { return {tanh(input), state}; }
+};
+
+TEST_CASE("lengths of a cell whose state has no batch") {
+  CHECK(of_unroll(Shared(), {.lengths = {5, 5, 1, 2}}) ==
+        "unroll: state has shape (3,) for any batch; with lengths, each Var of the state must have the batch "
+        "as an "
+        "axis, so that sequences that have ended keep theirs (in Shared)");
+}
+
+TEST_CASE("what is called after a step must return an output, or nothing") {
+  const auto of_callback = [](auto&& call) { return message_of([&] { nn::unroll(gru, x, {}, call); }); };
+  const std::string remedy = "; it must return an output (batch, ...) for a batch of 4, or nothing (void)";
+  CHECK(of_callback([](const auto& now) { return now.output[0]; }) ==
+        "unroll: the function that is called after each step returned shape (3,)" + remedy +
+            " (in GRUCell / step 0)");
+  CHECK(of_callback([](const auto&) { return Var(); }) ==
+        "unroll: the function that is called after each step returned an empty Var, shape ()" + remedy +
+            " (in GRUCell / step 0)");
+}
+
 TEST_CASE("an input that is not a sequence") {
   CHECK(of_unroll(gru, {.batch_first = true}, ones({4, 2})) ==
         "unroll: the input has shape (4, 2); (batch, time, features) is needed");

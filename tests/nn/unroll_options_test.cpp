@@ -37,6 +37,21 @@ struct Clock {
   }
 };
 
+// Keeps its last two outputs as a memory (2, B, H), time first, and adds their mean to the next.
+struct Remembering {
+  using value_type = double;
+  Var weight = ag::variable(ag::Array<double>({3}, 0.7));
+  struct State {
+    Var memory;
+  };
+  auto fields(auto&& visit) { visit("weight", weight); }
+  State initial_state(std::size_t batch) const { return {ag::zeros<double>({2, batch, 3})}; }
+  std::pair<Var, State> step(const Var& input, const State& state) const {
+    const Var h = tanh(ag::sum(input, -1, true) * weight + ag::mean(state.memory, 0));
+    return {h, {ag::stack({state.memory[1], h})}};
+  }
+};
+
 }  // namespace
 
 TEST_CASE("last_only gives the own last output of each sequence, from cells and stacks") {
@@ -164,6 +179,40 @@ TEST_CASE("attention over all outputs so far, and its gradients through the memo
   }
   // With a function, checkpoints keep all, and change nothing.
   CHECK(same(nn::unroll(nn::checkpointed(lstm, 2), x, {}, attend).output, attended));
+}
+
+TEST_CASE(
+    "attention over a batch of sequences of unequal lengths is that of each alone, in both directions") {
+  const std::vector<int> lengths{3, 5, 1, 4};
+  const auto attend = [](const auto& now) {
+    return nn::dot_product_attention(now.output, now.memory, now.memory, {.mask = now.visible}).output;
+  };
+  for (const bool reverse : {false, true}) {
+    const Var all = nn::unroll(lstm, x, {.lengths = lengths, .reverse = reverse}, attend).output;
+    for (std::size_t b = 0; b < 4; ++b) {
+      const auto length = static_cast<std::size_t>(lengths[b]);
+      const Var own = ag::slice(x, {{0, lengths[b]}, {static_cast<int>(b), static_cast<int>(b) + 1}});
+      const Var alone = nn::unroll(lstm, own, {.reverse = reverse}, attend).output;
+      for (std::size_t t = 0; t < 5; ++t)
+        CHECK(close(all[t][b], t < length ? alone[t][0] : ag::zeros<double>({3})));
+    }
+  }
+}
+
+TEST_CASE("with lengths the batch may be any axis of a state") {
+  const Remembering cell;
+  const std::vector<int> lengths{3, 5, 1,
+                                 4};  // of a batch that is not as large as the memory, and of one that is
+  for (const std::size_t batch : {4, 2}) {
+    const Var part = ag::slice(x, {{}, {0, static_cast<int>(batch)}});
+    const auto all =
+        nn::unroll(cell, part, {.lengths = std::vector(lengths.begin(), lengths.begin() + batch)});
+    for (std::size_t b = 0; b < batch; ++b) {
+      const int sequence = static_cast<int>(b);
+      const auto alone = nn::unroll(cell, ag::slice(x, {{0, lengths[b]}, {sequence, sequence + 1}}));
+      CHECK(close(ag::slice(all.state.memory, {{}, {sequence, sequence + 1}}), alone.state.memory));
+    }
+  }
 }
 
 TEST_CASE("decode with the teacher's inputs is unroll over the targets, shifted by a step") {

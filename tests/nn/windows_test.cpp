@@ -163,6 +163,19 @@ TEST_CASE("a sequence in pieces, evaluated with kept state, is the sequence in o
   });
 }
 
+TEST_CASE("Stateful refuses what goes both ways, wherever it is in a network") {
+  nn::Rng rng(1);
+  const nn::GRUCell<double> cell(2, 2, rng), upper(4, 2, rng);
+  const auto refused = [](auto&& make) {
+    return message_of(make).starts_with("Stateful: the network goes over its inputs in both directions");
+  };
+  const auto both = nn::bidirectional(cell, cell);
+  CHECK(refused([&] { nn::Stateful net(both); }));
+  CHECK(refused([&] { nn::Stateful net(nn::stack(cell, nn::dropout(both, {.output = 0.1}), upper)); }));
+  CHECK(refused([&] { nn::Stateful net(nn::GRU<double>(2, 2, rng, {.bidirectional = true})); }));
+  CHECK_FALSE(refused([&] { nn::Stateful net(nn::stack(cell, nn::residual(cell))); }));
+}
+
 TEST_CASE("what Stateful refuses") {
   nn::Rng rng(1);
   nn::Stateful net(nn::LSTMCell<double>(2, 3, rng));
