@@ -33,19 +33,6 @@ struct Mistaken {
 };
 #define Cell Mistaken
 #endif
-#ifdef MISTAKE_STATE_WITH_BASE  // plain struct (no constructors, at most 8 members) of those
-struct Base {
-  Var a;
-};
-struct Mistaken {
-  struct State : Base {
-    Var b;
-  };
-  State initial_state(std::size_t) const { return {}; }
-  std::pair<Var, State> step(const Var& x, const State& state) const { return {x, state}; }
-};
-#define Cell Mistaken
-#endif
 #ifdef MISTAKE_NO_STEP  // the cell has no `step(Var<T> x, State state) const`
 struct Mistaken {
   Var initial_state(std::size_t batch) const { return ag::zeros<double>({batch, 4}); }
