@@ -23,7 +23,7 @@ struct GRUCell : GateWeights<T, 3> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// W_i. x + b_i. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_input_bias("GRUCell", x); }
 
   /// Throws Error if the shapes do not fit.
@@ -61,7 +61,7 @@ struct ResetBeforeGRUCell : GateWeights<T, 3> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// W_i. x + b_i. + b_h. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     return this->project_with_both_biases("ResetBeforeGRUCell", x);
   }

@@ -39,7 +39,7 @@ struct IndRNNCell {
 
   State initial_state(std::size_t batch) const { return ag::zeros<T>({batch, hidden_size}); }
 
-  /// W_ih x + b for all time steps at once. Throws Error if x has another width.
+  /// W_ih x + b for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     detail::check_features("IndRNNCell", x, weight_ih);
     return bias.defined() ? ag::linear(x, weight_ih, bias) : ag::linear(x, weight_ih);

@@ -79,7 +79,7 @@ struct LayerNormLSTMCell : NormalisedGates<T, LSTMGates<T, 4>, 4> {
     visit("bias_c", bias_c);
   }
 
-  /// LN(W_ih x; gain_ih, bias_ih) for all time steps at once. Throws Error if x has another width.
+  /// LN(W_ih x; gain_ih, bias_ih) for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     detail::check_features("LayerNormLSTMCell", x, this->weight_ih);
     return this->normalised_product(x, this->weight_ih, this->gain_ih, this->bias_ih, 0, 4);
@@ -121,7 +121,7 @@ struct LayerNormGRUCell : NormalisedGates<T, GateWeights<T, 3>, 3> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// The normalised products of x, for all time steps at once. Throws Error if x has another width.
+  /// The normalised products of x, for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     detail::check_features("LayerNormGRUCell", x, this->weight_ih);
     const auto part = [&](std::size_t first, std::size_t last) {

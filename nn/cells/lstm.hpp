@@ -72,7 +72,7 @@ struct LSTMCell : LSTMGates<T, 4> {
     visit("weight_hr", weight_hr);
   }
 
-  /// W_i. x + b_i. + b_h. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases("LSTMCell", x); }
 
   /// Throws Error if the shapes do not fit.
@@ -129,7 +129,7 @@ struct PeepholeLSTMCell : LSTMGates<T, 4> {
     visit("weight_co", weight_co);
   }
 
-  /// W_i. x + b_i. + b_h. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     return this->project_with_both_biases("PeepholeLSTMCell", x);
   }
@@ -166,7 +166,7 @@ struct CoupledLSTMCell : LSTMGates<T, 3> {
   CoupledLSTMCell(std::size_t in, std::size_t hidden, Rng& rng, CellOptions options = {})
       : LSTMGates<T, 3>(in, hidden, rng, options) {}
 
-  /// W_i. x + b_i. + b_h. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
     return this->project_with_both_biases("CoupledLSTMCell", x);
   }

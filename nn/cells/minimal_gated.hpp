@@ -22,7 +22,7 @@ struct MGUCell : GateWeights<T, 2> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// W_i. x + b_i. + b_h. for all time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases("MGUCell", x); }
 
   /// Throws Error if the shapes do not fit.

@@ -20,7 +20,7 @@ struct RNNCell : GateWeights<T, 1> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// W_ih x + b_ih + b_hh for all time steps at once. Throws Error if x has another width.
+  /// W_ih x + b_ih + b_hh for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases("RNNCell", x); }
 
   /// Throws Error if the shapes do not fit.
