@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <xtensor-blas/xblas.hpp>
-#include "simd.hpp"
+#include "small_gemm.hpp"
 
 #ifdef UNROLL_HAVE_DNNL
 #include <dnnl.h>
@@ -121,18 +121,18 @@ std::ostream& operator<<(std::ostream& out, const RuntimeInfo& info) {
 namespace detail {
 namespace {
 
-// A product so small that calling BLAS would cost more than computing it.
-constexpr std::size_t kTinyProduct = 256;
+// Products so small that calling BLAS would cost more than computing them (measured): what small_gemm.hpp
+// computes, and plain loops where B is transposed.
+constexpr std::size_t kSmallProduct = 4096, kTinyProduct = 256;
 
 template <class T>
-void tiny_gemm(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
-               const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+               const T* b_transposed, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   const std::size_t a_row = ta ? 1 : lda, a_col = ta ? lda : 1;
-  const std::size_t b_row = tb ? 1 : ldb, b_col = tb ? ldb : 1;
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t j = 0; j < n; ++j) {
       T sum = beta == T(0) ? T(0) : beta * c[i * ldc + j];
-      for (std::size_t p = 0; p < k; ++p) sum += a[i * a_row + p * a_col] * b[p * b_row + j * b_col];
+      for (std::size_t p = 0; p < k; ++p) sum += a[i * a_row + p * a_col] * b_transposed[j * ldb + p];
       c[i * ldc + j] = sum;
     }
 }
@@ -165,7 +165,12 @@ template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
           std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
-  if (m * n * k <= kTinyProduct) return tiny_gemm(at, bt, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  const std::size_t volume = m * n * k;
+  if (bt ? volume <= kTinyProduct : (m == 1 && n > 1) || volume <= kSmallProduct) {
+    if (bt) return tiny_gemm(at, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    const std::size_t a_row = at ? 1 : lda, a_col = at ? lda : 1;
+    return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, beta, c, ldc}.compute();
+  }
   if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
     fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n,
          " is beyond BLAS' 32-bit sizes; split the product");

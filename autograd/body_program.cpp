@@ -44,12 +44,13 @@ struct Position {
 // from a position on, row by row.
 template <class T, class Run>
 void for_rows(const Operand<T>& operand, Position at, std::size_t cols, std::size_t count, Run&& run) {
-  std::size_t row = operand.period ? at.row % operand.period : at.row;
+  const RowStep step = row_step(operand, cols);
+  std::size_t row = step.period ? at.row % step.period : at.row;
   for (std::size_t done = 0; done < count; at.col = 0) {
     const std::size_t n = std::min(cols - at.col, count - done);
-    run(row * operand.row_stride + (is_splat(operand.layout) ? 0 : at.col), done, n);
+    run(row * step.stride + (is_splat(operand.layout) ? 0 : at.col), done, n);
     done += n;
-    if (++row == operand.period) row = 0;
+    if (++row == step.period) row = 0;
   }
 }
 
@@ -101,7 +102,7 @@ class ProgramRun {
     const std::size_t most = std::min(kBlock, (size() + kLanes - 1) / kLanes * kLanes);
     for (const auto& constant : program.constants())
       std::fill_n(values_[constant.index].value, most, constant.number);
-    tangents_.resize(arguments.in.size());
+    tangents_.resize(arguments.inputs.size());
   }
 
   std::size_t size() const { return arguments_.rows * arguments_.cols; }
@@ -111,10 +112,11 @@ class ProgramRun {
   bool find_tangents(TangentSweep& sweep) {
     bool any = false;
     for (std::size_t i = 0; i < tangents_.size(); ++i) {
-      const Operand<T>& operand = arguments_.in[i];
+      const auto [index, block] = arguments_.inputs[i];
+      const Operand<T>& operand = arguments_.in[index];
       tangents_[i] = sweep.tangent<T>(operand.place, operand_size(operand, arguments_.rows, arguments_.cols));
       any |= values_[i].live = tangents_[i];
-      if (tangents_[i]) tangents_[i] += operand.first;
+      if (tangents_[i]) tangents_[i] += operand.first + block * arguments_.cols;
     }
     for (const auto& step : program_.steps())
       for (std::size_t i = 0; i < step.kernel->operands; ++i)
@@ -138,8 +140,9 @@ class ProgramRun {
   // All values of a block and their tangents.
   void forward(std::size_t count, Position at) {
     for (std::size_t i = 0; i < tangents_.size(); ++i) {
-      const Operand<T>& operand = arguments_.in[i];
-      gather(operand, operand.data, at, arguments_.cols, count, values_[i].value);
+      const auto [index, block] = arguments_.inputs[i];
+      const Operand<T>& operand = arguments_.in[index];
+      gather(operand, operand.data + block * arguments_.cols, at, arguments_.cols, count, values_[i].value);
       if (tangents_[i]) gather(operand, tangents_[i], at, arguments_.cols, count, values_[i].tangent);
     }
     const std::size_t batches = batches_of(count);
@@ -198,7 +201,7 @@ void tangent_of_body(const BodyProgram<T>& program, const BodyArguments<T>& argu
 template <class T>
 void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments,
                            DualSweep& sweep) {
-  const std::size_t outputs = arguments.out.size(), inputs = arguments.in.size();
+  const std::size_t outputs = arguments.out.size(), inputs = arguments.inputs.size();
   std::vector<const T*> gradient(outputs), tangent(outputs);
   bool any = false;
   const std::size_t size = arguments.rows * arguments.cols;
@@ -212,15 +215,16 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
   run.find_tangents(sweep.values());
 
   // Through which values a gradient gets from an output to an operand.
-  for (std::size_t i = 0; i < inputs; ++i) run[i].reached = arguments.in[i].place.differentiable();
+  for (std::size_t i = 0; i < inputs; ++i)
+    run[i].reached = arguments.in[arguments.inputs[i].operand].place.differentiable();
   for (const auto& step : program.steps())
     for (std::size_t i = 0; i < step.kernel->operands; ++i)
       run[step.y].reached |= step.kernel->passes[i] && run[step.x[i]].reached;
 
-  std::vector<Target<T>> to_gradient(inputs), to_tangent(inputs);
+  std::vector<Target<T>> to_gradient(arguments.in.size()), to_tangent(arguments.in.size());
   const auto find = [&](Sweep& of, std::vector<Target<T>>& targets, auto&& wanted) {
-    find_targets(of, arguments.in.data(), inputs, arguments.rows, arguments.cols, arguments.overlapping,
-                 targets.data(), wanted);
+    find_targets(of, arguments.in.data(), arguments.blocks.data(), arguments.in.size(), arguments.rows,
+                 arguments.cols, arguments.overlapping, targets.data(), wanted);
   };
   find(sweep.gradients(), to_gradient,
        [&](const Operand<T>& operand) { return sweep.flows_on(operand.place); });
@@ -247,16 +251,20 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
     run.backward(count);
     for (std::size_t i = 0; i < inputs; ++i) {
       ProgramValue<T>& x = run[i];
-      const auto deliver = [&](const Target<T>& to, T* from) {
+      const auto [index, block] = arguments.inputs[i];
+      const Operand<T>& operand = arguments.in[index];
+      const std::size_t first = block * arguments.cols;
+      const auto deliver = [&](Target<T> to, T* from) {
         if (!to.data) return;
+        to.data += first;
         if (!x.written) {
           if (to.accumulate) return;
           std::fill_n(from, count, T(0));
         }
-        scatter(arguments.in[i], to, at, arguments.cols, count, from);
+        scatter(operand, to, at, arguments.cols, count, from);
       };
-      deliver(to_gradient[i], x.gradient);
-      deliver(to_tangent[i], x.gradient_tangent);
+      deliver(to_gradient[index], x.gradient);
+      deliver(to_tangent[index], x.gradient_tangent);
     }
   });
 }

@@ -19,12 +19,36 @@ Shape broadcast_shapes(const char* op, std::span<const Shape> shapes, std::span<
 // The shape of an operand again, up to leading axes of extent 1.
 Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
 
-// Fills in operands. `owner` keeps an operand that had to be broadcast to full size first.
+// Fills in an operand. `owner` keeps one that had to be broadcast to full size first.
 template <class T>
-void add_operand(Operand<T>*& next, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
+void fill_broadcast(Operand<T>& operand, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
+// Throws unless a block of columns has as many elements as the output.
+void check_columns(const char* op, const Shape& matrix, std::size_t width, const Shape& shape);
+
+// An operand of the output's own shape.
 template <class T>
-void add_columns(Operand<T>*& next, const Var<T>& matrix, std::size_t first, std::size_t width,
-                 std::size_t count, const Shape& shape, const char* op);
+[[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, const char* op) {
+  operand.place = x.use(op);
+  operand.data = x.array().data();
+  operand.block = x.array().block();
+  operand.width = x.size();
+  operand.first = 0;
+  operand.layout = Layout::full;
+}
+
+// A block of columns, or several side by side, of this width each.
+template <class T>
+[[gnu::always_inline]] inline void fill_columns(Operand<T>& operand, const Var<T>& matrix, std::size_t first,
+                                                std::size_t width, const Shape& shape, const char* op) {
+  operand.place = matrix.use(op);
+  if (!matrix.shape().equals_but_last(shape) || width != shape.back()) [[unlikely]]
+    check_columns(op, matrix.shape(), width, shape);
+  operand.data = matrix.array().data() + first;
+  operand.block = matrix.array().block();
+  operand.width = matrix.shape().back();
+  operand.first = first;
+  operand.layout = Layout::columns;
+}
 
 // The rules of a map beyond its gradient.
 template <class T>
@@ -34,14 +58,15 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
                            DualSweep& sweep);
 
 // A body on operands, recorded as one node.
-template <class T, class F, std::size_t kInputs>
-auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shape);
+template <class T, class In, class F>
+auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape& shape);
 
-template <class T, class F, std::size_t kInputs>
+template <class T, class F, class In>
 struct MapNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
-  using Kernel = MapKernel<T, F, kInputs>;
+  using Kernel = MapKernel<T, F, In>;
+  static constexpr std::size_t kOperands = In::kOperands, kInputs = In::kCount;
   static constexpr std::size_t kOutputs = Kernel::kOutputs;
   static constexpr const char* kName = [] {
     if constexpr (requires { F::kName; })
@@ -55,7 +80,7 @@ struct MapNode : Node {
   union {
     F body;  // set by map(); no destructor runs
   };
-  Operand<T> in[kInputs];
+  Operand<T> in[kOperands];
   Place out[kOutputs];
   Block* stash;
   Shape shape;
@@ -76,8 +101,8 @@ struct MapNode : Node {
         return;
       }
     }
-    Target<T> target[kInputs];
-    find_targets(sweep, in, kInputs, rows, cols, overlapping, target,
+    Target<T> target[kOperands];
+    find_targets(sweep, in, In::blocks.data(), kOperands, rows, cols, overlapping, target,
                  [](const Operand<T>& operand) { return operand.place.differentiable(); });
     if (stash)
       Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
@@ -89,7 +114,7 @@ struct MapNode : Node {
   void tangent(TangentSweep& sweep) { tangent_of_body(program(sweep), arguments(), sweep); }
   void backward_dual(DualSweep& sweep) { backward_dual_of_body(program(sweep.values()), arguments(), sweep); }
 
-  BodyArguments<T> arguments() const { return {in, out, rows, cols, overlapping}; }
+  BodyArguments<T> arguments() const { return {in, In::blocks, In::of, out, rows, cols, overlapping}; }
 
   const BodyProgram<T>& program(TangentSweep& sweep) const {
     BodyProgram<T>& program = sweep.program<T>();
@@ -104,10 +129,10 @@ struct MapNode : Node {
   }
 
   void record(RecordedSweep<T>& sweep) {
-    std::array<Var<T>, kInputs> x;
-    for (std::size_t i = 0; i < kInputs; ++i) x[i] = operand_var(i);
+    std::array<Var<T>, kOperands> x;
+    for (std::size_t i = 0; i < kOperands; ++i) x[i] = operand_var(i);
     [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      if constexpr (Primitive<F>) {
+      if constexpr (Primitive<F> && In::kColumnOperands == 0) {
         const Var<T> g = sweep.gradient(out[0], shape);
         if (!g.defined()) return;
         const Var<T> y = needs_output ? elementwise<F>(x[kI]...) : Var<T>();
@@ -130,7 +155,7 @@ struct MapNode : Node {
       } else {
         // The body once more, on Vars: a node for each of its functions, whose rules are then run.
         Node* before = recording()->last;
-        const auto y = as_tuple(static_cast<const F&>(body)(expanded(x[kI], kI)...));
+        const auto y = as_tuple(static_cast<const F&>(body)(input_var(x, kI)...));
         bool any = false;
         [&]<std::size_t... kO>(std::index_sequence<kO...>) {
           (
@@ -161,20 +186,21 @@ struct MapNode : Node {
     return operand.place.differentiable() ? Var<T>::recorded(std::move(array), operand.place, recording()->id)
                                           : Var<T>(std::move(array));
   }
-  Var<T> expanded(const Var<T>& x, std::size_t i) const {
-    return in[i].layout == Layout::columns ? columns(x, in[i].first, cols).var() : x;
+  Var<T> input_var(const std::array<Var<T>, kOperands>& x, std::size_t input) const {
+    const auto [operand, block] = In::of[input];
+    return In::blocks[operand] ? columns(x[operand], in[operand].first + block * cols, cols).var()
+                               : x[operand];
   }
 
-  // Blocks of columns of one matrix are one operand to others: which one each of ours is part of.
-  std::array<std::size_t, kInputs> matrices(std::size_t& count) const {
-    std::array<std::size_t, kInputs> matrix{};
+  // Columns of one matrix are one operand to others: which one each of ours is part of.
+  std::array<std::size_t, kOperands> matrices(std::size_t& count) const {
+    std::array<std::size_t, kOperands> matrix{};
     count = 0;
-    for (std::size_t i = 0; i < kInputs; ++i) {
+    for (std::size_t i = 0; i < kOperands; ++i) {
       matrix[i] = count;
       for (std::size_t k = 0; k < i; ++k)
-        if (in[i].layout == Layout::columns && in[k].layout == Layout::columns &&
-            in[i].width == in[k].width && in[i].data - in[i].first == in[k].data - in[k].first &&
-            in[i].place == in[k].place)
+        if (In::blocks[i] && In::blocks[k] && in[i].width == in[k].width &&
+            in[i].data - in[i].first == in[k].data - in[k].first && in[i].place == in[k].place)
           matrix[i] = matrix[k];
       count += matrix[i] == count;
     }
@@ -187,7 +213,7 @@ struct MapNode : Node {
     std::size_t count;
     const auto matrix = matrices(count);
     description.operands.resize(count);
-    for (std::size_t i = 0; i < kInputs; ++i)
+    for (std::size_t i = 0; i < kOperands; ++i)
       description.operands[matrix[i]] = {in[i].place, operand_shape(in[i].layout, in[i].width, shape),
                                          in[i].place.differentiable() ? nullptr : in[i].data - in[i].first};
     for (const Place& place : out) description.result(place, shape);
@@ -197,21 +223,20 @@ struct MapNode : Node {
   std::vector<Var<T>> again(std::span<const Var<T>> x) const {
     std::size_t count;
     const auto matrix = matrices(count);
-    Operand<T> operands[kInputs];
-    Var<T> owners[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i) {
-      Operand<T>* next = operands + i;
-      if (in[i].layout == Layout::columns)
-        add_columns(next, x[matrix[i]], in[i].first, shape.back(), 1, shape, kName);
+    Operand<T> operands[kOperands];
+    Var<T> owners[kOperands];
+    for (std::size_t i = 0; i < kOperands; ++i)
+      if (In::blocks[i])
+        fill_columns(operands[i], x[matrix[i]], in[i].first, shape.back(), shape, kName);
       else
-        add_operand(next, x[matrix[i]], shape, owners[i], kName);
-    }
-    auto results = record_operands<T>(body, operands, shape);
+        fill_broadcast(operands[i], x[matrix[i]], shape, owners[i], kName);
+    auto results = record_operands<T, In>(body, operands, shape);
     return {results.begin(), results.end()};
   }
 
   void release() {
-    for (Operand<T>& operand : in) detail::release(std::exchange(operand.held, nullptr));
+    for (Operand<T>& operand : in)
+      if (std::exchange(operand.held, false)) detail::release(operand.block);
     detail::release(std::exchange(stash, nullptr));
   }
 };
@@ -223,18 +248,37 @@ template <class X>
 struct MapArgument {};  // no operand
 template <class T>
 struct MapArgument<Var<T>> {
-  static constexpr std::size_t kOperands = 1;
   using value_type = T;
+  static constexpr std::size_t kBlocks = 0;
+  static Shape shape(const Var<T>& x) { return x.shape(); }
+  static bool has_shape(const Var<T>& x, const Shape& shape) { return x.shape() == shape; }
+  static const Var<T>& var(const Var<T>& x) { return x; }
 };
 template <class T>
 struct MapArgument<Columns<T>> {
-  static constexpr std::size_t kOperands = 1;
   using value_type = T;
+  static constexpr std::size_t kBlocks = 1;
+  static Shape shape(const Columns<T>& x) { return with_last_axis(x.matrix.shape(), x.width); }
+  static bool has_shape(const Columns<T>& x, const Shape& shape) {
+    return x.matrix.shape().equals_but_last(shape) && x.width == shape.back();
+  }
+  static const Var<T>& var(const Columns<T>& x) { return x.matrix; }
+  static std::size_t first(const Columns<T>& x) { return x.first; }
+  static std::size_t width(const Columns<T>& x) { return x.width; }
 };
 template <class T, std::size_t K>
 struct MapArgument<Chunks<T, K>> {
-  static constexpr std::size_t kOperands = K;
   using value_type = T;
+  static constexpr std::size_t kBlocks = K;
+  static Shape shape(const Chunks<T, K>& x) {
+    return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
+  }
+  static bool has_shape(const Chunks<T, K>& x, const Shape& shape) {
+    return x.matrix.shape().equals_but_last(shape) && x.matrix.shape().back() == K * shape.back();
+  }
+  static const Var<T>& var(const Chunks<T, K>& x) { return x.matrix; }
+  static std::size_t first(const Chunks<T, K>&) { return 0; }
+  static std::size_t width(const Chunks<T, K>& x) { return x.matrix.shape().back() / K; }
 };
 
 template <class X>
@@ -247,61 +291,67 @@ struct FirstTyped {};
 template <class X, class... Rest>
 struct FirstTyped<X, Rest...> : std::type_identity<typename MapArgument<X>::value_type> {};
 
-template <class T>
-inline Shape map_shape(const Var<T>& x) {
-  return x.shape();
-}
-template <class T>
-inline Shape map_shape(const Columns<T>& x) {
-  return with_last_axis(x.matrix.shape(), x.width);
-}
-template <class T, std::size_t K>
-inline Shape map_shape(const Chunks<T, K>& x) {
-  return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
-}
+// Vars that are made only where they are needed.
+template <class T, std::size_t kMost>
+class SpareVars {
+ public:
+  SpareVars() = default;
+  SpareVars(const SpareVars&) = delete;
+  ~SpareVars() {
+    for (std::size_t i = 0; i < count_; ++i) std::destroy_at(var(i));
+  }
+  Var<T>& add() { return *std::construct_at(var(count_++)); }
 
-template <class T>
-inline const Block* map_block(const Var<T>& x) {
-  return x.array().block();
-}
-inline const Block* map_block(const auto& columns) { return map_block(columns.matrix); }
+ private:
+  Var<T>* var(std::size_t i) { return reinterpret_cast<Var<T>*>(memory_) + i; }
 
-extern template void add_operand(Operand<float>*&, const Var<float>&, const Shape&, Var<float>&, const char*);
-extern template void add_operand(Operand<double>*&, const Var<double>&, const Shape&, Var<double>&,
-                                 const char*);
-extern template void add_columns(Operand<float>*&, const Var<float>&, std::size_t, std::size_t, std::size_t,
-                                 const Shape&, const char*);
-extern template void add_columns(Operand<double>*&, const Var<double>&, std::size_t, std::size_t, std::size_t,
-                                 const Shape&, const char*);
+  std::size_t count_ = 0;
+  alignas(Var<T>) std::byte memory_[kMost * sizeof(Var<T>)];
+};
 
+extern template void fill_broadcast(Operand<float>&, const Var<float>&, const Shape&, Var<float>&,
+                                    const char*);
+extern template void fill_broadcast(Operand<double>&, const Var<double>&, const Shape&, Var<double>&,
+                                    const char*);
+// How operands of any layout lie over the output: in how many rows of a common length. Returns whether two of
+// them are overlapping parts of one slot.
 template <class T>
-void add_operand(Operand<T>*& next, const Columns<T>& x, const Shape& shape, Var<T>&, const char* op) {
-  add_columns(next, x.matrix, x.first, x.width, 1, shape, op);
-}
-template <class T, std::size_t K>
-void add_operand(Operand<T>*& next, const Chunks<T, K>& x, const Shape& shape, Var<T>&, const char* op) {
-  add_columns(next, x.matrix, 0, x.matrix.shape().back() / K, K, shape, op);
-}
-
-// Lays the operands out over rows of a common length. Returns whether two of them are overlapping parts of
-// one slot.
-template <class T>
-bool lay_out(Operand<T>* operands, std::size_t count, const Shape& shape, std::size_t& rows,
-             std::size_t& cols);
+bool lay_out(const Operand<T>* in, const std::size_t* blocks, std::size_t operands, const Shape& shape,
+             std::size_t& rows, std::size_t& cols);
 extern template void tangent_of_body(const BodyProgram<float>&, const BodyArguments<float>&, TangentSweep&);
 extern template void tangent_of_body(const BodyProgram<double>&, const BodyArguments<double>&, TangentSweep&);
 extern template void backward_dual_of_body(const BodyProgram<float>&, const BodyArguments<float>&,
                                            DualSweep&);
 extern template void backward_dual_of_body(const BodyProgram<double>&, const BodyArguments<double>&,
                                            DualSweep&);
-extern template bool lay_out(Operand<float>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
-extern template bool lay_out(Operand<double>*, std::size_t, const Shape&, std::size_t&, std::size_t&);
+extern template bool lay_out(const Operand<float>*, const std::size_t*, std::size_t, const Shape&,
+                             std::size_t&, std::size_t&);
+extern template bool lay_out(const Operand<double>*, const std::size_t*, std::size_t, const Shape&,
+                             std::size_t&, std::size_t&);
 
-template <class T, class F, std::size_t kInputs>
-auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shape) {
-  using Kernel = MapKernel<T, F, kInputs>;
+// The same at once for what time steps are made of: values of the output's shape and columns, each of a slot
+// of its own.
+template <class In, class T>
+[[gnu::always_inline]] inline bool lay_out(const Operand<T>* in, const Shape& shape, std::size_t& rows,
+                                           std::size_t& cols) {
+  bool plain = true;
+  for (std::size_t i = 0; i < In::kOperands; ++i) {
+    if (!In::blocks[i]) plain &= in[i].layout == Layout::full;
+    for (std::size_t k = 0; k < i; ++k)
+      plain &= !in[i].place.differentiable() || in[i].place.slot != in[k].place.slot;
+  }
+  if (!plain) return lay_out(in, In::blocks.data(), In::kOperands, shape, rows, cols);
+  rows = cols = 1;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis)
+    (In::kColumnOperands && axis + 1 < shape.rank() ? rows : cols) *= shape[axis];
+  return false;
+}
+
+template <class T, class In, class F>
+auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape& shape) {
+  using Kernel = MapKernel<T, F, In>;
   std::size_t rows = 0, cols = 0;
-  const bool overlapping = lay_out(in, kInputs, shape, rows, cols);
+  const bool overlapping = lay_out<In>(in, shape, rows, cols);
   bool differentiable = false;
   for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
   TapeStorage* tape = differentiable ? recording() : nullptr;
@@ -314,11 +364,11 @@ auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shap
       return out;
     }
     const std::size_t results = Kernel::stash_results(body);
-    auto& node = tape->emplace<MapNode<T, F, kInputs>>();
+    auto& node = tape->emplace<MapNode<T, F, In>>();
     new (&node.body) F(body);
-    for (std::size_t i = 0; i < kInputs; ++i) {
+    for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
-      node.in[i].held = hold(in[i].block, in[i].place);
+      node.in[i].held = hold(in[i].block, in[i].place) != nullptr;
     }
     ((node.out[kO] = out[kO].place()), ...);
     node.shape = shape;
@@ -339,21 +389,29 @@ auto record_operands(const F& body, Operand<T> (&in)[kInputs], const Shape& shap
 
 template <class T, class F, class... X>
 auto record_map(const char* op, const F& body, const X&... x) {
-  constexpr std::size_t kInputs = (MapArgument<X>::kOperands + ...);
-  const Shape shapes[] = {map_shape(x)...};
-  Shape shape = shapes[0];
-  for (const Shape& other : shapes)
-    if (!(other == shape)) {
-      const Block* const blocks[] = {map_block(x)...};
-      shape = broadcast_shapes(op, shapes, blocks);
-      break;
-    }
-  Operand<T> in[kInputs];
-  Operand<T>* next = in;
-  Var<T> owners[sizeof...(X)];
-  std::size_t k = 0;
-  (add_operand(next, x, shape, owners[k++], op), ...);
-  auto out = record_operands<T>(body, in, shape);
+  using In = Inputs<MapArgument<X>::kBlocks...>;
+  const auto& first = std::get<0>(std::tie(x...));
+  Shape shape = MapArgument<std::remove_cvref_t<decltype(first)>>::shape(first);
+  if (!(MapArgument<X>::has_shape(x, shape) && ...)) [[unlikely]] {
+    const Shape shapes[] = {MapArgument<X>::shape(x)...};
+    const Block* const blocks[] = {MapArgument<X>::var(x).array().block()...};
+    shape = broadcast_shapes(op, shapes, blocks);
+  }
+  Operand<T> in[In::kOperands];
+  SpareVars<T, In::kOperands> owners;
+  std::size_t i = 0;
+  const auto fill = [&]<class Each>(const Each& each) {
+    using Argument = MapArgument<Each>;
+    Operand<T>& operand = in[i++];
+    if constexpr (Argument::kBlocks != 0)
+      fill_columns(operand, each.matrix, Argument::first(each), Argument::width(each), shape, op);
+    else if (each.shape() == shape)
+      fill_full(operand, each, op);
+    else
+      fill_broadcast(operand, each, shape, owners.add(), op);
+  };
+  (fill(x), ...);
+  auto out = record_operands<T, In>(body, in, shape);
   if constexpr (out.size() == 1)
     return std::move(out[0]);
   else
@@ -386,7 +444,8 @@ auto map(const F& body, const X&... x) {
     static_assert(kOneType,
                   "map: the operands are of float and of double; make them of one type, for example "
                   "Var<double>(x.value()), which is a constant");
-    constexpr std::size_t kInputs = (detail::MapArgument<X>::kOperands + ...);
+    constexpr std::size_t kInputs =
+        ((detail::MapArgument<X>::kBlocks ? detail::MapArgument<X>::kBlocks : 1) + ...);
     static_assert(kInputs <= 32, "map: at most 32 operands (chunk<K> counts as K); stack some of them");
     if constexpr (kOneType && kInputs <= 32) {
       using Body = detail::BodyTraits<F, T, std::make_index_sequence<kInputs>>;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <span>
 #include <tuple>
@@ -22,17 +23,39 @@ enum class Layout : std::uint8_t {
 
 constexpr bool is_splat(Layout layout) { return layout == Layout::scalar || layout == Layout::column; }
 
+// An operand of a map: a Var, or blocks of columns of one.
 template <class T>
 struct Operand {
   const T* data;  // of the first element used
   Block* block;
-  Block* held;             // the node's own reference to it
-  Place place;             // of the whole operand (of the wider matrix, for columns)
-  std::size_t row_stride;  // from one row to the next
-  std::size_t period;      // rows after which it starts again, 0 for never
-  std::size_t width;       // elements of the operand; for columns, of a row of the wider matrix
-  std::size_t first;       // for columns, the first of them
+  Place place;        // of the whole operand (of the wider matrix, for columns)
+  std::size_t width;  // elements of the operand; for columns, of a row of the wider matrix
+  std::size_t first;  // for columns, the first of them
   Layout layout;
+  bool held;  // the operand has a reference of its own to the block
+};
+
+// An input of a body: which operand it is, and which of that operand's blocks of columns.
+struct InputOf {
+  std::uint8_t operand, block;
+};
+
+// How the operands of a map are the inputs of its body: one block count for each, which is 0 for a Var, and K
+// for K blocks of columns, side by side.
+template <std::size_t... kBlocks>
+struct Inputs {
+  static constexpr std::size_t kOperands = sizeof...(kBlocks);
+  static constexpr std::size_t kCount = ((kBlocks ? kBlocks : 1) + ...);
+  static constexpr std::size_t kColumnOperands = ((kBlocks ? 1 : 0) + ...);
+  static constexpr std::array<std::size_t, kOperands> blocks{kBlocks...};
+  static constexpr std::array<InputOf, kCount> of = [] {
+    std::array<InputOf, kCount> result{};
+    std::size_t input = 0;
+    for (std::size_t operand = 0; operand < kOperands; ++operand)
+      for (std::size_t block = 0; block < std::max<std::size_t>(1, blocks[operand]); ++block)
+        result[input++] = {static_cast<std::uint8_t>(operand), static_cast<std::uint8_t>(block)};
+    return result;
+  }();
 };
 
 // Where the gradient of an operand goes.
@@ -46,6 +69,8 @@ struct Target {
 template <class T>
 struct BodyArguments {
   std::span<const Operand<T>> in;
+  std::span<const std::size_t> blocks;  // of the operands, see Inputs
+  std::span<const InputOf> inputs;      // of the body
   std::span<const Place> out;
   std::size_t rows, cols;
   bool overlapping;  // two operands are parts of one slot that cannot be written in one pass
@@ -60,43 +85,64 @@ std::size_t operand_size(const Operand<T>& operand, std::size_t rows, std::size_
 
 // Finds where the gradients of the operands go that are wanted.
 template <class T, class Wanted>
-[[gnu::always_inline]] inline void find_targets(Sweep& sweep, const Operand<T>* in, std::size_t inputs,
-                                                std::size_t rows, std::size_t cols, bool overlapping,
-                                                Target<T>* target, Wanted&& wanted) {
+[[gnu::always_inline]] inline void find_targets(Sweep& sweep, const Operand<T>* in, const std::size_t* blocks,
+                                                std::size_t operands, std::size_t rows, std::size_t cols,
+                                                bool overlapping, Target<T>* target, Wanted&& wanted) {
   const auto open = [&](const Operand<T>& operand, bool overwrites) -> Target<T> {
     const std::size_t elements = operand_size(operand, rows, cols);
     if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
     const Sink<T> s = sweep.sink<T>(operand.place, elements);
     return {s.data, s.accumulate};
   };
-  for (std::size_t i = 0; i < inputs; ++i) {
+  for (std::size_t i = 0; i < operands; ++i) {
     const Operand<T>& operand = in[i];
     if (!wanted(operand) || target[i].data) continue;
-    if (operand.layout != Layout::columns) {
+    if (!blocks[i]) {
       target[i] = open(operand, operand.layout == Layout::full);
       continue;
     }
     // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
-    const auto same_matrix = [&](std::size_t k) {
-      return in[k].layout == Layout::columns && in[k].place.slot == operand.place.slot &&
-             in[k].place.offset == operand.place.offset;
-    };
+    const auto same_matrix = [&](std::size_t k) { return blocks[k] && in[k].place == operand.place; };
     std::size_t covered = 0;
-    for (std::size_t k = i; k < inputs; ++k) covered += same_matrix(k) ? cols : 0;
+    for (std::size_t k = i; k < operands; ++k) covered += same_matrix(k) ? blocks[k] * cols : 0;
     const Target<T> whole = open(operand, covered == operand.width);
-    for (std::size_t k = i; k < inputs; ++k)
+    for (std::size_t k = i; k < operands; ++k)
       if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
   }
+}
+
+// How the rows of an operand follow each other.
+struct RowStep {
+  std::size_t stride;  // from one to the next
+  std::size_t period;  // after how many it starts again, 0 for never
+};
+
+template <class T>
+[[gnu::always_inline]] inline RowStep row_step(const Operand<T>& operand, std::size_t cols) {
+  switch (operand.layout) {
+    case Layout::full:
+      return {cols, 0};
+    case Layout::suffix:
+      return operand.width == cols ? RowStep{0, 0} : RowStep{cols, cols ? operand.width / cols : 0};
+    case Layout::scalar:
+      return {0, 0};
+    case Layout::column:
+      return {1, 0};
+    case Layout::columns:
+      break;
+  }
+  return {operand.width, 0};
 }
 
 // Walks the rows of an operand, or of its gradient.
 template <class P>
 struct RowCursor {
   P start, row;
-  std::size_t stride, period, count = 0;
+  RowStep step;
+  std::size_t count = 0;
   void next() {
-    row += stride;
-    if (++count == period) {
+    row += step.stride;
+    if (++count == step.period) {
       row = start;
       count = 0;
     }
@@ -147,12 +193,13 @@ concept Primitive = requires {
   F::kCostly;
 };
 
-// What a map does with lanes for a given body; instantiated once for each body and number of inputs.
-template <class T, class F, std::size_t kInputs>
+// What a map does with lanes for a given body; instantiated once for each body and its Inputs.
+template <class T, class F, class In>
 struct MapKernel {
-  static constexpr std::size_t kOutputs = BodyTraits<F, T, std::make_index_sequence<kInputs>>::outputs();
+  using Indices = std::make_index_sequence<In::kCount>;
+  static constexpr std::size_t kOutputs = BodyTraits<F, T, Indices>::outputs();
   static constexpr std::size_t kLanes = Batch<T>::size;
-  using Indices = std::make_index_sequence<kInputs>;
+  static constexpr std::size_t kOperands = In::kOperands;
 
   // How many results a call leaves in the stash; 0 to have them computed again instead, where the backward
   // call would take them in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on
@@ -216,21 +263,28 @@ struct MapKernel {
     return rows * ((cols + kLanes - 1) / kLanes) * results * kLanes;
   }
 
+  // The lane of an input from column c of the row that its operand's cursor is at.
+  template <std::size_t kInput>
+  [[gnu::always_inline]] static Batch<T> value(const Operand<T>* in, const RowCursor<const T*>* at,
+                                               std::size_t c, std::size_t cols, std::size_t count) {
+    constexpr InputOf kOf = In::of[kInput];
+    const T* row = at[kOf.operand].row;
+    if constexpr (In::blocks[kOf.operand] != 0)
+      return load(row + kOf.block * cols + c, count);
+    else
+      return is_splat(in[kOf.operand].layout) ? Batch<T>(*row) : load(row + c, count);
+  }
+
   template <Stash kStash>
   [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows,
                                        std::size_t cols, T* stash) {
-    RowCursor<const T*> at[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i)
-      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
+    RowCursor<const T*> at[kOperands];
+    for (std::size_t i = 0; i < kOperands; ++i) at[i] = {in[i].data, in[i].data, row_step(in[i], cols)};
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
-        const auto lane = [&](std::size_t i) {
-          return Lane<T, kStash>{is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count),
-                                 &stash};
-        };
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(lane(kI)...));
+          const auto y = as_tuple(f(Lane<T, kStash>{value<kI>(in, at, c, cols, count), &stash}...));
           (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
@@ -243,24 +297,24 @@ struct MapKernel {
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
                                         const Target<T>* target, std::size_t rows, std::size_t cols,
                                         T* stash) {
-    RowCursor<const T*> at[kInputs];
-    RowCursor<T*> to[kInputs];
-    for (std::size_t i = 0; i < kInputs; ++i) {
-      at[i] = {in[i].data, in[i].data, in[i].row_stride, in[i].period};
-      to[i] = {target[i].data, target[i].data, in[i].row_stride, in[i].period};
+    RowCursor<const T*> at[kOperands];
+    RowCursor<T*> to[kOperands];
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      const RowStep step = row_step(in[i], cols);
+      at[i] = {in[i].data, in[i].data, step};
+      to[i] = {target[i].data, target[i].data, step};
     }
     for (std::size_t r = 0; r < rows; ++r) {
-      T sums[kInputs] = {};  // of the row, for splats
+      T sums[kOperands] = {};  // of the row, for splats
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
-        const auto value = [&](std::size_t i) {
-          return is_splat(in[i].layout) ? Batch<T>(*at[i].row) : load(at[i].row + c, count);
-        };
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(seed<kI, kReplay>(value(kI), &stash)...));
+          const auto y = as_tuple(f(seed<kI, kReplay>(value<kI>(in, at, c, cols, count), &stash)...));
           const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
           const auto deliver = [&]<std::size_t kInput>() {
-            if (!target[kInput].data) return;
+            constexpr InputOf kOf = In::of[kInput];
+            constexpr std::size_t kOperand = kOf.operand;
+            if (!target[kOperand].data) return;
             Batch<T> sum(T(0));
             bool any = false;
             const auto term = [&]<std::size_t kOutput>() {
@@ -272,21 +326,21 @@ struct MapKernel {
               }
             };
             (term.template operator()<kO>(), ...);
-            if (is_splat(in[kInput].layout)) {
+            if (In::blocks[kOperand] == 0 && is_splat(in[kOperand].layout)) {
               alignas(64) T parts[kLanes];
               sum.store_aligned(parts);
-              for (std::size_t i = 0; i < std::min(count, kLanes); ++i) sums[kInput] += parts[i];
+              for (std::size_t i = 0; i < std::min(count, kLanes); ++i) sums[kOperand] += parts[i];
               return;
             }
-            T* address = to[kInput].row + c;
-            if (target[kInput].accumulate) sum = sum + load<T>(address, count);
+            T* address = to[kOperand].row + kOf.block * cols + c;
+            if (target[kOperand].accumulate) sum = sum + load<T>(address, count);
             store(address, sum, count);
           };
           (deliver.template operator()<kI>(), ...);
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
       }
-      for (std::size_t i = 0; i < kInputs; ++i) {
+      for (std::size_t i = 0; i < kOperands; ++i) {
         at[i].next();
         if (!target[i].data) continue;
         if (is_splat(in[i].layout)) *to[i].row += sums[i];

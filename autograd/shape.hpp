@@ -84,6 +84,14 @@ class Shape {
     return same;
   }
 
+  /// Whether only the last axis may differ.
+  bool equals_but_last(const Shape& other) const {
+    if (rank_ != other.rank_) return false;
+    bool same = true;
+    for (std::size_t i = 0; i + 1 < rank_; ++i) same &= extents_[i] == other.extents_[i];
+    return same;
+  }
+
   /// Printed as Python prints a tuple: (), (3,), (2, 3). An extent that was negative before it was converted
   /// is so again: (-1, 3).
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {

@@ -175,7 +175,13 @@ class Var {
   /// or if nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
     share();
-    if (place_.slot == detail::kConstant && defined() && !array_.block()->variable_id) return {};
+    if (place_.differentiable()) [[likely]] {
+      const detail::TapeStorage* tape = detail::recording();
+      if (tape && tape->id == tape_ && !tape->trace) [[likely]]
+        return place_;
+    } else if (place_.slot == detail::kConstant && defined() && !array_.block()->variable_id) {
+      return {};
+    }
     return resolve(op);
   }
 
