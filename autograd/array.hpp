@@ -63,6 +63,14 @@ class Array {
   Array(detail::BlockRef block, T* data, const Shape& shape)
       : block_(std::move(block)), data_(data), shape_(shape) {}
 
+  /// Bytes of the elements of an array of a shape. Throws Error if there cannot be so many.
+  static std::size_t bytes_of(const Shape& shape) {
+    const std::optional<std::size_t> elements = shape.countable_size();
+    if (!elements || *elements > detail::kMostBytes / sizeof(T)) [[unlikely]]
+      detail::fail("Array: shape ", shape, " has a negative extent, or more elements than memory has bytes");
+    return *elements * sizeof(T);
+  }
+
   bool defined() const { return static_cast<bool>(block_); }
   const Shape& shape() const { return shape_; }
   std::size_t size() const { return shape_.size(); }
@@ -101,13 +109,12 @@ class Array {
 
   /// Entry `index` of axis 0, without that axis. No copy.
   Array operator[](std::size_t index) const {
-    if (rank() == 0 || index >= shape_[0])
+    if (rank() == 0 || index >= shape_[0]) [[unlikely]]
       detail::fail(
           "operator[]: entry ", detail::SignedIndex{index}, " is outside axis 0 of shape ", shape_,
           rank() == 0 ? "; a scalar has no axis to index" : "; give 0 <= entry < the extent of axis 0");
-    Array row = slice(index, index + 1);
-    row.shape_ = shape_.suffix(1);
-    return row;
+    const Shape row = shape_.suffix(1);
+    return {block_, data_ + index * row.size(), row};
   }
 
   /// An array of its own with the same elements.
@@ -142,13 +149,6 @@ class Array {
     Pointer pointer = data_;
     return View(Buffer(std::move(pointer), size(), detail::BlockRef(block_)),
                 xt::dynamic_shape<std::size_t>(shape_.begin(), shape_.end()));
-  }
-
-  static std::size_t bytes_of(const Shape& shape) {
-    const std::optional<std::size_t> elements = shape.countable_size();
-    if (!elements || *elements > detail::kMostBytes / sizeof(T))
-      detail::fail("Array: shape ", shape, " has a negative extent, or more elements than memory has bytes");
-    return *elements * sizeof(T);
   }
 
   detail::BlockRef block_;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
-#include <memory>
 #include <xtensor-blas/xblas.hpp>
 #include "small_gemm.hpp"
 
@@ -224,13 +223,23 @@ struct Transposed {
 };
 // Direct-mapped by identity: a collision costs a transposition, nothing else.
 constexpr std::size_t kTransposedEntries = 64;
-thread_local std::unique_ptr<Transposed[]> transposed;
+thread_local constinit Transposed* transposed = nullptr;
+struct TransposedOwner {
+  Transposed* entries = nullptr;
+  ~TransposedOwner() {
+    delete[] entries;
+    transposed = nullptr;
+  }
+};
+thread_local TransposedOwner transposed_owner;
 
 }  // namespace
 
 template <class T>
 const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols) {
-  if (!transposed) transposed = std::make_unique<Transposed[]>(kTransposedEntries);
+  if (!transposed) [[unlikely]] {
+    transposed = transposed_owner.entries = new Transposed[kTransposedEntries];
+  }
   Transposed& entry = transposed[variable->variable_id % kTransposedEntries];
   if (entry.variable_id != variable->variable_id || entry.version != variable->version ||
       entry.data != matrix || entry.rows != rows || entry.cols != cols) {

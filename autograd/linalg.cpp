@@ -9,19 +9,20 @@ namespace autograd {
 namespace detail {
 namespace {
 
-// Weights that are so small that GEMM computes them without BLAS are not worth transposing.
-constexpr std::size_t kSmallWeight = 256;
-
 // Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
 template <class T>
 void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block,
                   const T* w, Transpose t, T beta, T* y) {
-  if (t == Transpose::yes && block && block->variable_id && in * out > kSmallWeight) {
+  if (t == Transpose::yes && block && block->variable_id) {
     if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
     t = Transpose::no;
   }
   gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
 }
+
+struct Sizes {
+  std::size_t rows, in, out;
+};
 
 // op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
 template <class T>
@@ -31,10 +32,28 @@ struct ProductNode : Node {
   const char* op;
   Saved<T> a, b;
   Place bias, addend, out;
-  bool has_bias, has_addend;
   std::size_t rows, in, width;
-  Transpose ta, tb;
   std::uint32_t deferred;  // how the gradient of B is gathered, or 0
+  bool has_bias, has_addend;
+  Transpose ta, tb;
+
+  ProductNode(const char* name, const Array<T>& left, Place left_place, const Array<T>& right, Place right_place,
+              Place bias_place, Place addend_place, Place result, const Sizes& size, std::uint32_t deferred_product,
+              bool with_bias, bool with_addend, Transpose left_transposed, Transpose right_transposed)
+      : op(name),
+        a(left, left_place),
+        b(right, right_place),
+        bias(bias_place),
+        addend(addend_place),
+        out(result),
+        rows(size.rows),
+        in(size.in),
+        width(size.out),
+        deferred(deferred_product),
+        has_bias(with_bias),
+        has_addend(with_addend),
+        ta(left_transposed),
+        tb(right_transposed) {}
 
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, rows * width);
@@ -162,9 +181,6 @@ struct ProductNode : Node {
   static Var<T> product(const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb);
 };
 
-struct Sizes {
-  std::size_t rows, in, out;
-};
 
 template <class T>
 Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, const Var<T>& a, Transpose ta,
@@ -199,26 +215,15 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     gemm(ta, tb, size.rows, size.out, size.in, a.array().data(), size.rows, b.array().data(),
          tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
   if (tape) {
-    auto& node = tape->emplace<ProductNode<T>>();
-    node.op = op;
-    node.has_bias = bias;
-    node.has_addend = addend;
-    node.a = Saved<T>(a.array(), a_place);
-    node.b = Saved<T>(b.array(), b_place);
-    node.bias = bias_place;
-    node.addend = addend_place;
-    node.out = out.place();
-    node.rows = size.rows;
-    node.in = size.in;
-    node.width = size.out;
-    node.ta = ta;
-    node.tb = tb;
-    node.deferred = 0;
+    std::uint32_t deferred = 0;
     // For a vector, rows would be gathered that are each as large as its gradient.
     if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
-      node.deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
+      deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
+    tape->emplace<ProductNode<T>>(op, a.array(), a_place, b.array(), b_place, bias_place, addend_place,
+                                  out.place(), size, deferred, bias != nullptr, addend != nullptr, ta, tb);
   }
-  return std::move(out).mark_fresh();
+  out.mark_fresh();
+  return out;
 }
 
 template <class T>
@@ -245,9 +250,10 @@ Var<T> ProductNode<T>::product(const Var<T>& a, Transpose ta, const Var<T>& b, T
   return record_product<T>("matmul", {rows, in, out}, {rows, out}, a, ta, b, tb, nullptr, nullptr);
 }
 
-// Sizes of x op(W) + b, checked.
+// Throws for sizes of x op(W) + b that do not fit.
 template <class T>
-Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias) {
+[[noreturn]] void fail_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t,
+                              const Var<T>* bias) {
   const char* layout = t == Transpose::yes ? "(out_features, in_features)" : "(in_features, out_features)";
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   x.require_value(op);
@@ -261,25 +267,28 @@ Sizes linear_sizes(const char* op, const Var<T>& x, const Var<T>& weight, Transp
     fail(op, ": the input of shape ", shape_of(x), " has ", x.shape().back(), " features, and ",
          called(weight, "the weight"), " of shape ", weight.shape(), ' ', layout, " takes ",
          weight.shape(in_axis), "; make them equal");
-  if (bias) {
-    bias->require_value(op);
-    if (!(bias->shape() == Shape{weight.shape(out_axis)}))
-      fail(op, ": ", called(*bias, "the bias"), " has shape ", bias->shape(), "; with a weight of shape ",
-           shape_of(weight), " it must be ", Shape{weight.shape(out_axis)});
-  }
-  return {x.shape().prefix(x.rank() - 1).size(), weight.shape(in_axis), weight.shape(out_axis)};
+  bias->require_value(op);
+  fail(op, ": ", called(*bias, "the bias"), " has shape ", bias->shape(), "; with a weight of shape ",
+       shape_of(weight), " it must be ", Shape{weight.shape(out_axis)});
 }
 
 template <class T>
 Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
                      Var<T>* addend) {
-  const Sizes size = linear_sizes(op, x, weight, t, bias);
-  const Shape shape = with_last_axis(x.shape(), size.out);
+  const Shape &from = x.shape(), &w = weight.shape();
+  const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
+  const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() && from.back() == w[in_axis] &&
+                    (!bias || (bias->defined() && bias->rank() == 1 && bias->shape()[0] == w[out_axis]));
+  if (!fits) [[unlikely]]
+    fail_linear(op, x, weight, t, bias);
+  const Shape shape = with_last_axis(from, w[out_axis]);
   if (addend) addend->require_value(op);
-  if (addend && !(addend->shape() == shape))
+  if (addend && !(addend->shape() == shape)) [[unlikely]]
     fail(op, ": the addend has shape ", shape_of(*addend), "; x W^T has shape ", shape,
          ", and both must be equal");
-  return record_product(op, size, shape, x, Transpose::no, weight, t, bias, addend);
+  std::size_t rows = 1;
+  for (std::size_t axis = 0; axis + 1 < from.rank(); ++axis) rows *= from[axis];
+  return record_product(op, {rows, w[in_axis], w[out_axis]}, shape, x, Transpose::no, weight, t, bias, addend);
 }
 
 // The leading axes of a stack of matrices.

@@ -86,28 +86,39 @@ Pool::~Pool() {
 
 }  // namespace
 
+namespace {
+
+// A block from the heap, of a class that has none.
+Block* new_block(std::size_t size_class) {
+  const std::size_t capacity = bytes_of(size_class);
+  Block* block = static_cast<Block*>(heap_allocate(sizeof(Block) + capacity));
+  block->capacity = capacity;
+  block->size_class = static_cast<std::uint16_t>(size_class);
+  if (pool_is_gone) return block;
+  ++pool.stats.heap_requests;
+  pool.stats.pooled_bytes += capacity;  // for an instant
+  return block;
+}
+
+}  // namespace
+
 Block* allocate_block(std::size_t bytes) {
   const std::size_t size_class = class_of(bytes);
-  const std::size_t capacity = bytes_of(size_class);
   Block* block = nullptr;
-  if (!pool_is_gone) {
-    Block*& head = pool.free_list[size_class];
-    if (head) {
-      block = head;
-      head = block->next;
-      pool.stats.pooled_bytes -= capacity;
+  if (pool_is_gone) [[unlikely]] {
+    block = new_block(size_class);
+  } else {
+    Pool& p = pool;
+    block = p.free_list[size_class];
+    if (block) [[likely]] {
+      p.free_list[size_class] = block->next;
       unpoison(block);
+    } else {
+      block = new_block(size_class);
     }
-  }
-  if (!block) {
-    block = static_cast<Block*>(heap_allocate(sizeof(Block) + capacity));
-    block->capacity = capacity;
-    block->size_class = static_cast<std::uint16_t>(size_class);
-    if (!pool_is_gone) ++pool.stats.heap_requests;
-  }
-  if (!pool_is_gone) {
-    MemoryStats& stats = pool.stats;
-    stats.live_bytes += capacity;
+    MemoryStats& stats = p.stats;
+    stats.pooled_bytes -= block->capacity;
+    stats.live_bytes += block->capacity;
     if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
   }
   block->references = 1;

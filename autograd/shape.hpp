@@ -73,9 +73,19 @@ class Shape {
   }
 
   /// Axes [first, rank).
-  Shape suffix(std::size_t first) const { return {begin() + std::min<std::size_t>(first, rank_), end()}; }
+  Shape suffix(std::size_t first) const {
+    Shape result;
+    for (std::size_t i = first; i < rank_; ++i) result.extents_[i - first] = extents_[i];
+    result.rank_ = rank_ - std::min(first, rank_);
+    return result;
+  }
   /// Axes [0, last).
-  Shape prefix(std::size_t last) const { return {begin(), begin() + std::min<std::size_t>(last, rank_)}; }
+  Shape prefix(std::size_t last) const {
+    Shape result;
+    result.rank_ = std::min(last, rank_);
+    for (std::size_t i = 0; i < result.rank_; ++i) result.extents_[i] = extents_[i];
+    return result;
+  }
 
   friend bool operator==(const Shape& a, const Shape& b) {
     if (a.rank_ != b.rank_) return false;

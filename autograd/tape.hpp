@@ -148,9 +148,9 @@ struct TapeStorage {
     return std::exchange(cursor, cursor + bytes);
   }
 
-  template <class N>
-  N& emplace() {
-    N* node = new (allocate(sizeof(N))) N;
+  template <class N, class... Arguments>
+  N& emplace(Arguments&&... arguments) {
+    N* node = new (allocate(sizeof(N))) N(std::forward<Arguments>(arguments)...);
     node->type = &node_type<N>;
     node->previous = last;
     node->first_slot = slots_at_last;

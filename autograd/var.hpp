@@ -171,6 +171,12 @@ class Var {
     return result;
   }
 
+  /// The same in a block's memory, which it takes a reference over.
+  static Var recorded(detail::Block* block, T* data, const Shape& shape, detail::Place place,
+                      std::uint64_t tape) {
+    return Var(Array<T>(detail::BlockRef(block), data, shape), place, tape);
+  }
+
   /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant,
   /// or if nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
@@ -197,15 +203,15 @@ class Var {
 
   /// Marks this handle as the only one that anybody has or will have, unless it is copied or used: an op that
   /// consumes it may overwrite its elements.
-  Var&& mark_fresh() && {
-    fresh_ = true;
-    return std::move(*this);
-  }
+  void mark_fresh() { fresh_ = true; }
   bool fresh() const { return fresh_; }
 
  private:
   template <class U>
   friend Var<U> variable(Array<U> array);
+
+  Var(Array<T>&& array, detail::Place place, std::uint64_t tape)
+      : array_(std::move(array)), place_(place), tape_(tape) {}
 
   // Others may see the elements from here on. (A write only where it changes something: variables, which
   // threads share, are never fresh.)
@@ -215,12 +221,9 @@ class Var {
 
   Var window(Array<T> array) const {
     share();
-    Var result(std::move(array));
-    result.place_ = place_;
-    result.tape_ = tape_;
-    if (place_.differentiable())
-      result.place_.offset += static_cast<std::size_t>(result.array_.data() - array_.data());
-    return result;
+    detail::Place place = place_;
+    if (place.differentiable()) place.offset += static_cast<std::size_t>(array.data() - array_.data());
+    return Var(std::move(array), place, tape_);
   }
 
   void need_variable(const char* call) const {
@@ -340,25 +343,28 @@ std::string shape_of(const Var<T>& x) {
 // meant.
 template <class T>
 Var<T> new_output(const Shape& shape, TapeStorage* tape) {
+  const std::size_t bytes = Array<T>::bytes_of(shape);
   Destination& to = context.destination;
-  if (++context.outputs == to.at && to.bytes == shape.size() * sizeof(T)) {
+  if (++context.outputs == to.at && to.bytes == bytes) {
     to.taken = true;
     to.recorded = tape;
-    Array<T> array(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape);
     if (tape && tape->trace) [[unlikely]]
       trace_output(*tape, to.place, to.block, to.data);
-    return tape ? Var<T>::recorded(std::move(array), to.place, tape->id) : Var<T>(std::move(array));
+    return Var<T>::recorded(retain(to.block), reinterpret_cast<T*>(to.data), shape, tape ? to.place : Place{},
+                            tape ? tape->id : 0);
   }
-  Array<T> array(shape);
-  if (context.log) context.log->push_back({context.outputs, array.data(), array.size() * sizeof(T)});
+  Block* const block = allocate_block(bytes);
+  T* const data = static_cast<T*>(block->data());
+  if (context.log) [[unlikely]]
+    context.log->push_back({context.outputs, data, bytes});
   if (!tape) {
-    publish(array.block());
-    return array;
+    publish(block);
+    return Var<T>::recorded(block, data, shape, {}, 0);
   }
-  const SlotId slot = tape->new_slot(shape.size(), sizeof(T));
+  const Place place{tape->new_slot(bytes / sizeof(T), sizeof(T)), 0};
   if (tape->trace) [[unlikely]]
-    trace_output(*tape, {slot, 0}, array.block(), array.data());
-  return Var<T>::recorded(std::move(array), {slot, 0}, tape->id);
+    trace_output(*tape, place, block, data);
+  return Var<T>::recorded(block, data, shape, place, tape->id);
 }
 
 // The reference that a node holds to an operand's memory. The tape holds the variables that it has met, so a

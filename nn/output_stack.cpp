@@ -74,6 +74,14 @@ void OutputStack<T>::before_step(std::size_t t) {
 
 template <class T>
 void OutputStack<T>::after_step(std::size_t t, ag::Var<T>& output) {
+  const Destination& destination = context.destination;
+  if (done_ && destination.taken && output.array().data() == reinterpret_cast<const T*>(destination.data) &&
+      output.shape() == shape_ && scattered_.empty() && destination.recorded == differentiable_ &&
+      output.place() == (differentiable_ ? destination.place : Place{})) [[likely]] {  // as it was meant to be
+    ++done_;
+    context.destination.at = 0;
+    return;
+  }
   const Destination made = std::exchange(context.destination, {});
   context.log = nullptr;
   output.use("unroll");

@@ -148,7 +148,7 @@ class Stream {
       const bool sole = projected.fresh();  // nobody but this function sees it
       detail::need_one_step(projected.shape(), x.shape());
       input = projected[0];
-      if (sole) input = std::move(input).mark_fresh();
+      if (sole) input.mark_fresh();
     }
     const ag::Scope step("step", steps_);
     auto result = cell_.step(std::move(input), state);

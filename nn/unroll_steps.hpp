@@ -152,7 +152,7 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
       const ag::Scope step("step", t);
       randomness.begin_step(t);
       ag::Var<T> input = inputs[in_part];
-      if (sole) input = std::move(input).mark_fresh();
+      if (sole) input.mark_fresh();
       if (outputs) outputs->before_step(at);
       auto result = cell.step(std::move(input), std::as_const(state));
       constexpr bool kPair =
