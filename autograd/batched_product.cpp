@@ -76,14 +76,14 @@ struct BatchedProductNode : Node {
     }
   }
 
-  void backward(Sweep& sweep) { backward(sweep, sweep.gradient<T>(out, shape.size()), a.data, b.data); }
+  void backward(Sweep& sweep) { backward(sweep, sweep.gradient<T>(out, shape.size()), a.data(), b.data()); }
 
   // The rule on a gradient and factors any of which may be zero, that is, null.
   void backward(Sweep& sweep, const T* g, const T* x, const T* y) {
     if (!g) return;
     gradients<const T*>(
         g, x, y, [&](const Saved<T>& operand, const BatchedProduct& rule, const T* left, const T* right) {
-          if (left && right) run(rule, left, right, sweep, operand.place, operand.shape.size());
+          if (left && right) run(rule, left, right, sweep, operand.place, operand.shape().size());
         });
   }
 
@@ -101,18 +101,18 @@ struct BatchedProductNode : Node {
 
   // A'B + AB'
   void tangent(TangentSweep& sweep) {
-    const T* of_a = sweep.tangent<T>(a.place, a.shape.size());
-    const T* of_b = sweep.tangent<T>(b.place, b.shape.size());
-    if (of_a) run(product, of_a, b.data, sweep, out, shape.size());
-    if (of_b) run(product, a.data, of_b, sweep, out, shape.size());
+    const T* of_a = sweep.tangent<T>(a.place, a.shape().size());
+    const T* of_b = sweep.tangent<T>(b.place, b.shape().size());
+    if (of_a) run(product, of_a, b.data(), sweep, out, shape.size());
+    if (of_b) run(product, a.data(), of_b, sweep, out, shape.size());
   }
 
   void backward_dual(DualSweep& sweep) {
     const T* g = sweep.gradients().gradient<T>(out, shape.size());
     backward(sweep.gradients());
     backward(sweep.tangents());
-    backward(sweep.tangents(), g, sweep.values().tangent<T>(a.place, a.shape.size()),
-             sweep.values().tangent<T>(b.place, b.shape.size()));
+    backward(sweep.tangents(), g, sweep.values().tangent<T>(a.place, a.shape().size()),
+             sweep.values().tangent<T>(b.place, b.shape().size()));
   }
 
   void record(Recorded& sweep) {
@@ -121,7 +121,7 @@ struct BatchedProductNode : Node {
     gradients(
         g, a.var(), b.var(),
         [&](const Saved<T>& operand, const BatchedProduct& rule, const Var<T>& left, const Var<T>& right) {
-          sweep.add(operand.place, operand.shape, record_batched("matmul", rule, left, right, operand.shape));
+          sweep.add(operand.place, operand.shape(), record_batched("matmul", rule, left, right, operand.shape()));
         });
   }
 
@@ -154,8 +154,8 @@ Var<T> record_batched(const char* op, const BatchedProduct& product, const Var<T
   product.run(a.array().data(), b.array().data(), T(sums), c);
   if (tape) {
     auto& node = tape->emplace<BatchedProductNode<T>>();
-    node.a = Saved<T>(a.array(), a_place);
-    node.b = Saved<T>(b.array(), b_place);
+    node.a = Saved<T>(a, a_place);
+    node.b = Saved<T>(b, b_place);
     node.out = out.place();
     node.shape = shape;
     node.product = product;

@@ -38,7 +38,7 @@ class Resumed {
 
 template <class T>
 bool same_bits(const Var<T>& a, const Saved<T>& b) {
-  return a.shape() == b.shape && !std::memcmp(a.array().data(), b.data, b.shape.size() * sizeof(T));
+  return a.shape() == b.shape() && !std::memcmp(a.array().data(), b.data(), b.shape().size() * sizeof(T));
 }
 
 template <class T>
@@ -94,7 +94,7 @@ struct CheckpointNode : Node {
 
   void backward(Sweep& sweep) {
     const bool reached = std::any_of(op->results.begin(), op->results.end(), [&](const Result& result) {
-      return sweep.gradient<T>(result.saved.place, result.saved.shape.size());
+      return sweep.gradient<T>(result.saved.place, result.saved.shape().size());
     });
     if (!reached) return;
     TapeStorage& tape = *op->tape;
@@ -116,7 +116,7 @@ struct CheckpointNode : Node {
     const std::vector<Var<T>> again = run_again();
     Node* const last = tape.last;
     each_own(again, [&](const Saved<T>& result, const Var<T>& y) {
-      if (const Var<T> g = sweep.gradient(result.place, result.shape); g.defined())
+      if (const Var<T> g = sweep.gradient(result.place, result.shape()); g.defined())
         sweep.add(y.use("checkpoint"), y.shape(), g);
     });
     sweep.run(last, before);
@@ -149,7 +149,7 @@ struct CheckpointNode : Node {
   void describe(Description& d) const {
     d.op = "checkpoint";
     for (const Saved<T>& input : op->inputs) d.operand(input);
-    for (const Result& result : op->results) d.result(result.saved.place, result.saved.shape);
+    for (const Result& result : op->results) d.result(result.saved.place, result.saved.shape());
   }
 
   std::vector<Var<T>> again(std::span<const Var<T>> inputs) const {
@@ -235,9 +235,9 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
   op->tape = tape;
   op->f = std::move(f);
   op->float_settings = float_settings;
-  for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i].array(), places[i]);
+  for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i], places[i]);
   for (std::size_t i = 0; i < results.size(); ++i)
-    op->results.push_back({Saved<T>(results[i].array(), results[i].place()), own[i] != 0});
+    op->results.push_back({Saved<T>(results[i], results[i].place()), own[i] != 0});
   tape->emplace<CheckpointNode<T>>().op = op.release();
   return results;
 }

@@ -30,7 +30,7 @@ struct CustomNode : Node {
         fail(name, ": the rule gave ", result.size(), " gradients for ", inputs.size(),
              " inputs; give one for each, an empty Var where there is none");
       for (std::size_t i = 0; i < result.size(); ++i) {
-        const Shape& shape = inputs[i].shape;
+        const Shape& shape = inputs[i].shape();
         if (!result[i].defined() || result[i].shape() == shape) continue;
         try {
           result[i] = sum_to(result[i], shape);
@@ -46,10 +46,10 @@ struct CustomNode : Node {
 
   void backward(Sweep& sweep) {
     const Saved<T>& y = op->output;
-    const T* g = sweep.gradient<T>(y.place, y.shape.size());
+    const T* g = sweep.gradient<T>(y.place, y.shape().size());
     if (!g) return;
     const NoRecording off;
-    Array<T> gradient(y.shape);
+    Array<T> gradient(y.shape());
     std::copy_n(g, gradient.size(), gradient.data());
     std::vector<Var<T>> x;
     for (const Saved<T>& input : op->inputs) x.push_back(constant(input));
@@ -66,19 +66,19 @@ struct CustomNode : Node {
     std::vector<Var<T>> of_inputs;
     bool any = false;
     for (const Saved<T>& input : op->inputs) {
-      of_inputs.push_back(sweep.tangent_var<T>(input.place, input.shape));
+      of_inputs.push_back(sweep.tangent_var<T>(input.place, input.shape()));
       any |= of_inputs.back().defined();
     }
     if (!any) return;
     TapeStorage& tape = sweep.tape();
-    const Var<T> g = differentiable(tape, Array<T>(op->output.shape, T(0)));
+    const Var<T> g = differentiable(tape, Array<T>(op->output.shape(), T(0)));
     Node* const before = tape.last;
     const std::vector<Var<T>> gradients = recorded_rule(g);
     Node* const last = tape.last;
     Recorded transposed(tape);
     for (std::size_t i = 0; i < gradients.size(); ++i)
       if (of_inputs[i].defined() && gradients[i].defined())
-        transposed.add(gradients[i].use(op->name.c_str()), op->inputs[i].shape, of_inputs[i]);
+        transposed.add(gradients[i].use(op->name.c_str()), op->inputs[i].shape(), of_inputs[i]);
     transposed.run(last, before);
     if (const Var<T> result = transposed.gradient(g.place(), g.shape()); result.defined())
       sweep.add(op->output.place, result.array());
@@ -88,12 +88,12 @@ struct CustomNode : Node {
   // that.
   void backward_dual(DualSweep& sweep) {
     const Saved<T>& y = op->output;
-    const std::size_t size = y.shape.size();
+    const std::size_t size = y.shape().size();
     const T* of_y[] = {sweep.gradients().template gradient<T>(y.place, size),
                        sweep.tangents().template gradient<T>(y.place, size)};
     if (!of_y[0] && !of_y[1]) return;
     const auto array = [&](const T* from) {
-      Array<T> result(y.shape, T(0));
+      Array<T> result(y.shape(), T(0));
       if (from) std::copy_n(from, size, result.data());
       return result;
     };
@@ -109,7 +109,7 @@ struct CustomNode : Node {
       const Saved<T>& input = op->inputs[i];
       if (!input.place.differentiable() || !gradients[i].defined()) continue;
       add(sweep.gradients(), input, gradients[i].array());
-      const Var<T> tangent = sweep.values().template tangent_var<T>(places[i], input.shape);
+      const Var<T> tangent = sweep.values().template tangent_var<T>(places[i], input.shape());
       if (tangent.defined()) add(sweep.tangents(), input, tangent.array());
     }
   }
@@ -127,7 +127,7 @@ struct CustomNode : Node {
   }
 
   static void add(Sweep& sweep, const Saved<T>& input, const Array<T>& gradient) {
-    const Sink<T> to = sweep.sink<T>(input.place, input.shape.size());
+    const Sink<T> to = sweep.sink<T>(input.place, input.shape().size());
     const T* from = gradient.data();
     for (std::size_t k = 0; k < gradient.size(); ++k)
       to.data[k] = to.accumulate ? to.data[k] + from[k] : from[k];
@@ -135,18 +135,18 @@ struct CustomNode : Node {
 
   void record(Recorded& sweep) {
     const Saved<T>& y = op->output;
-    const Var<T> g = sweep.gradient(y.place, y.shape);
+    const Var<T> g = sweep.gradient(y.place, y.shape());
     if (!g.defined()) return;
     const std::vector<Var<T>> result = recorded_rule(g);
     for (std::size_t i = 0; i < result.size(); ++i)
-      if (result[i].defined()) sweep.add(op->inputs[i].place, op->inputs[i].shape, result[i]);
+      if (result[i].defined()) sweep.add(op->inputs[i].place, op->inputs[i].shape(), result[i]);
   }
 
   void describe(Description& d) const {
     d.op = op->name;
     d.detail = detail::file_and_line(op->where);
     for (const Saved<T>& input : op->inputs) d.operand(input);
-    d.result(op->output.place, op->output.shape);
+    d.result(op->output.place, op->output.shape());
   }
   std::vector<Var<T>> again(std::span<const Var<T>> x) const;
 
@@ -158,7 +158,7 @@ struct CustomNode : Node {
   }
 
   static Var<T> constant(const Saved<T>& saved) {
-    return Array<T>(BlockRef(retain(saved.block)), saved.data, saved.shape);
+    return Array<T>(saved.value->array);
   }
 };
 
@@ -195,8 +195,8 @@ Var<T> custom_op(std::string name, const std::vector<Var<T>>& inputs,
     op->forward = std::move(forward);
     op->rule = std::move(rule);
     op->where = where;
-    for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i].array(), places[i]);
-    op->output = Saved<T>(out.array(), out.place());
+    for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i], places[i]);
+    op->output = Saved<T>(out, out.place());
     tape->emplace<CustomNode<T>>().op = op.release();
   }
   return out;

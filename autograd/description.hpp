@@ -22,7 +22,7 @@ struct Description {
 
   template <class T>
   void operand(const Saved<T>& saved) {
-    operands.push_back({saved.place, saved.shape, saved.data});
+    operands.push_back({saved.place, saved.shape(), saved.data()});
   }
   void operand(Place place, const Shape& shape) { operands.push_back({place, shape}); }
   void result(Place place, const Shape& shape) { results.push_back({place, shape}); }

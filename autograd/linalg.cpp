@@ -37,7 +37,7 @@ struct ProductNode : Node {
   bool has_bias, has_addend;
   Transpose ta, tb;
 
-  ProductNode(const char* name, const Array<T>& left, Place left_place, const Array<T>& right, Place right_place,
+  ProductNode(const char* name, const Var<T>& left, Place left_place, const Var<T>& right, Place right_place,
               Place bias_place, Place addend_place, Place result, const Sizes& size, std::uint32_t deferred_product,
               bool with_bias, bool with_addend, Transpose left_transposed, Transpose right_transposed)
       : op(name),
@@ -58,11 +58,11 @@ struct ProductNode : Node {
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, rows * width);
     if (!g) return;
-    if (a.place.differentiable()) gradient_of_a(sweep, g, b.block, b.data);
+    if (a.place.differentiable()) gradient_of_a(sweep, g, b.block(), b.data());
     if (deferred)
-      sweep.product<T>(deferred, a.data, a.block, out, rows);
+      sweep.product<T>(deferred, a.data(), a.block(), out, rows);
     else if (b.place.differentiable())
-      gradient_of_b(sweep, g, a.data);
+      gradient_of_b(sweep, g, a.data());
     pass_to_addend(sweep);
   }
 
@@ -123,19 +123,19 @@ struct ProductNode : Node {
     if (of_bias) add(of_bias, 0);
     if (of_a) {
       if (ta == Transpose::no)
-        times_weight(of_a, rows, in, width, b.block, b.data, tb, T(accumulate), y);
+        times_weight(of_a, rows, in, width, b.block(), b.data(), tb, T(accumulate), y);
       else
-        multiply(of_a, b.data, T(accumulate), y);
+        multiply(of_a, b.data(), T(accumulate), y);
       accumulate = true;
     }
-    if (of_b) multiply(a.data, of_b, T(accumulate), y);
+    if (of_b) multiply(a.data(), of_b, T(accumulate), y);
   }
 
   void backward_dual(DualSweep& sweep) {
     const T* g = sweep.gradients().gradient<T>(out, rows * width);
     // The gradients: those of variables are of no use.
-    if (g && sweep.flows_on(a.place)) gradient_of_a(sweep.gradients(), g, b.block, b.data);
-    if (g && sweep.flows_on(b.place)) gradient_of_b(sweep.gradients(), g, a.data);
+    if (g && sweep.flows_on(a.place)) gradient_of_a(sweep.gradients(), g, b.block(), b.data());
+    if (g && sweep.flows_on(b.place)) gradient_of_b(sweep.gradients(), g, a.data());
     if (g && sweep.flows_on(bias)) gradient_of_bias(sweep.gradients(), g);
     pass_to_addend(sweep.gradients());
     // Their tangents: the rule on that of G, and on G with the tangents of A and B.
@@ -219,7 +219,7 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     // For a vector, rows would be gathered that are each as large as its gradient.
     if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
       deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
-    tape->emplace<ProductNode<T>>(op, a.array(), a_place, b.array(), b_place, bias_place, addend_place,
+    tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place,
                                   out.place(), size, deferred, bias != nullptr, addend != nullptr, ta, tb);
   }
   out.mark_fresh();

@@ -30,7 +30,7 @@ template <class T>
 [[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, const char* op) {
   operand.place = x.use(op);
   operand.data = x.array().data();
-  operand.block = x.array().block();
+  operand.value = x.shared();
   operand.width = x.size();
   operand.first = 0;
   operand.layout = Layout::full;
@@ -44,7 +44,7 @@ template <class T>
   if (!matrix.shape().equals_but_last(shape) || width != shape.back()) [[unlikely]]
     check_columns(op, matrix.shape(), width, shape);
   operand.data = matrix.array().data() + first;
-  operand.block = matrix.array().block();
+  operand.value = matrix.shared();
   operand.width = matrix.shape().back();
   operand.first = first;
   operand.layout = Layout::columns;
@@ -130,7 +130,7 @@ struct MapNode : Node {
 
   void record(RecordedSweep<T>& sweep) {
     std::array<Var<T>, kOperands> x;
-    for (std::size_t i = 0; i < kOperands; ++i) x[i] = operand_var(i);
+    for (std::size_t i = 0; i < kOperands; ++i) x[i] = Var<T>::of(in[i].value);
     [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       if constexpr (Primitive<F> && In::kColumnOperands == 0) {
         const Var<T> g = sweep.gradient(out[0], shape);
@@ -179,13 +179,6 @@ struct MapNode : Node {
     return false;
   }();
 
-  Var<T> operand_var(std::size_t i) const {
-    const Operand<T>& operand = in[i];
-    Array<T> array(BlockRef(retain(operand.block)), const_cast<T*>(operand.data - operand.first),
-                   operand_shape(operand.layout, operand.width, shape));
-    return operand.place.differentiable() ? Var<T>::recorded(std::move(array), operand.place, recording()->id)
-                                          : Var<T>(std::move(array));
-  }
   Var<T> input_var(const std::array<Var<T>, kOperands>& x, std::size_t input) const {
     const auto [operand, block] = In::of[input];
     return In::blocks[operand] ? columns(x[operand], in[operand].first + block * cols, cols).var()
@@ -236,7 +229,7 @@ struct MapNode : Node {
 
   void release() {
     for (Operand<T>& operand : in)
-      if (std::exchange(operand.held, false)) detail::release(operand.block);
+      if (std::exchange(operand.held, false)) detail::release(operand.value);
     detail::release(std::exchange(stash, nullptr));
   }
 };
@@ -368,7 +361,7 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     new (&node.body) F(body);
     for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
-      node.in[i].held = hold(in[i].block, in[i].place) != nullptr;
+      if ((node.in[i].held = needs_reference(in[i].value, in[i].place))) retain(in[i].value);
     }
     ((node.out[kO] = out[kO].place()), ...);
     node.shape = shape;

@@ -27,12 +27,12 @@ constexpr bool is_splat(Layout layout) { return layout == Layout::scalar || layo
 template <class T>
 struct Operand {
   const T* data;  // of the first element used
-  Block* block;
+  Value<T>* value;
   Place place;        // of the whole operand (of the wider matrix, for columns)
   std::size_t width;  // elements of the operand; for columns, of a row of the wider matrix
   std::size_t first;  // for columns, the first of them
   Layout layout;
-  bool held;  // the operand has a reference of its own to the block
+  bool held;  // the operand has a reference of its own to the value
 };
 
 // An input of a body: which operand it is, and which of that operand's blocks of columns.

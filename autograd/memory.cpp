@@ -7,17 +7,6 @@
 
 #include "error.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNROLL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNROLL_ASAN 1
-#endif
-#endif
-#ifdef UNROLL_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-
 namespace autograd {
 namespace detail {
 namespace {
@@ -51,6 +40,7 @@ void heap_free(void* memory) { ::operator delete (memory, std::align_val_t{kAlig
 struct Pool {
   Block* free_list[kClasses] = {};
   MemoryStats stats;
+  bool keeps_records = false;
   ~Pool();
 };
 
@@ -70,6 +60,7 @@ void unpoison([[maybe_unused]] Block* block) {
 }
 
 void trim(Pool& p) {
+  while (free_records) heap_free(allocate_record());
   for (Block*& head : p.free_list)
     while (head) {
       Block* block = std::exchange(head, head->next);
@@ -127,6 +118,23 @@ Block* allocate_block(std::size_t bytes) {
   block->version = 0;
   block->name = nullptr;
   return block;
+}
+
+thread_local constinit void* free_records = nullptr;
+
+void* new_record() {
+  if (!pool_is_gone) ++pool.stats.heap_requests;
+  return heap_allocate(kRecordBytes);
+}
+
+void free_first_record(void* record) {
+  if (pool_is_gone) return heap_free(record);
+  pool.keeps_records = true;  // so that there is a pool, which trims the list at its end
+  *static_cast<void**>(record) = nullptr;
+  free_records = record;
+#ifdef UNROLL_ASAN
+  ASAN_POISON_MEMORY_REGION(record, kRecordBytes);
+#endif
 }
 
 void free_block(Block* block) {

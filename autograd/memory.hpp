@@ -7,6 +7,17 @@
 #include <string>
 #include <utility>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define UNROLL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNROLL_ASAN 1
+#endif
+#endif
+#ifdef UNROLL_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace autograd {
 
 /// Bytes that autograd holds on this thread.
@@ -92,6 +103,34 @@ class BlockRef {
  private:
   Block* block_ = nullptr;
 };
+
+// Records: small memory of one size, for what the handles of a value share. Each thread keeps those that it has freed.
+constexpr std::size_t kRecordBytes = 128;
+
+extern thread_local constinit void* free_records;  // each points to the next
+
+void* new_record();
+void free_first_record(void* record);  // into an empty list
+
+inline void* allocate_record() {
+  void* const record = free_records;
+  if (!record) [[unlikely]]
+    return new_record();
+#ifdef UNROLL_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(record, kRecordBytes);
+#endif
+  free_records = *static_cast<void**>(record);
+  return record;
+}
+
+inline void free_record(void* record) {
+  if (!free_records) [[unlikely]]
+    return free_first_record(record);
+  *static_cast<void**>(record) = std::exchange(free_records, record);
+#ifdef UNROLL_ASAN
+  ASAN_POISON_MEMORY_REGION(record, kRecordBytes);
+#endif
+}
 
 }  // namespace detail
 }  // namespace autograd

@@ -40,7 +40,16 @@ void rehash(TapeStorage& tape, std::size_t size) {
 
 }  // namespace
 
-SlotId TapeStorage::leaf_slot(Block* block, std::size_t element_bytes) {
+void free_value(ValueBase* value) {
+  const auto free = [](auto* whole) {
+    std::destroy_at(whole);
+    free_record(whole);
+  };
+  value->element_bytes == sizeof(float) ? free(static_cast<Value<float>*>(value))
+                                        : free(static_cast<Value<double>*>(value));
+}
+
+SlotId TapeStorage::leaf_slot(ValueBase* value, Block* block) {
   if (leaf_table.empty()) leaf_table.assign(64, 0);
   const std::size_t mask = leaf_table.size() - 1;  // of a power of two
   std::size_t at = hash(block) & mask;
@@ -48,10 +57,11 @@ SlotId TapeStorage::leaf_slot(Block* block, std::size_t element_bytes) {
     const Leaf& leaf = leaves[leaf_table[at] - 1];
     if (leaf.block == block) return leaf.slot;
   }
-  const SlotId slot = new_slot(block->variable_size, element_bytes);
+  const SlotId slot = new_slot(block->variable_size, value->element_bytes);
   slots[slot].keep = true;
+  slots[slot].holder = value;
   leaf_table[at] = static_cast<std::uint32_t>(leaves.size() + 1);
-  leaves.push_back({retain(block), block->version, slot});
+  leaves.push_back({retain(value), block, block->version, slot});
   if (leaves.size() * 2 > leaf_table.size()) rehash(*this, leaf_table.size() * 2);
   return slot;
 }
@@ -96,7 +106,7 @@ void TapeStorage::release_nodes() {
 void TapeStorage::reset() {
   release_nodes();
   for (Slot& slot : slots) release(slot.gradient);
-  for (Leaf& leaf : leaves) release(leaf.block);
+  for (Leaf& leaf : leaves) release(leaf.value);
   for (Deferred& d : deferred) {
     release(d.a_block);
     release(d.g_block);

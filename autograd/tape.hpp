@@ -77,6 +77,34 @@ inline constexpr NodeType node_type{
     },
     sizeof(typename N::value_type)};
 
+// What the handles of one value share: Var<T> is a reference to one, see var.hpp. It is counted as a block is.
+struct ValueBase {
+  std::uint32_t references = 1;
+  bool published;
+  bool fresh = false;  // no op has used the value yet, and nobody has looked at it
+  std::uint8_t element_bytes;
+  Place place;
+  std::uint64_t tape;  // that recorded it; 0 for constants and variables
+};
+
+inline ValueBase* retain(ValueBase* value) {
+  if (value) {
+    if (value->published)
+      __atomic_fetch_add(&value->references, 1u, __ATOMIC_RELAXED);
+    else
+      ++value->references;
+  }
+  return value;
+}
+
+void free_value(ValueBase* value);  // no reference left
+
+inline void release(ValueBase* value) {
+  if (value && (value->published ? __atomic_sub_fetch(&value->references, 1u, __ATOMIC_ACQ_REL) == 0
+                                 : --value->references == 0))
+    free_value(value);
+}
+
 struct Slot {
   Block* gradient = nullptr;
   char* data = nullptr;           // of element 0
@@ -85,12 +113,14 @@ struct Slot {
   std::uint32_t pending = 0;      // 1 + index of the first deferred product that has rows for this slot, or 0
   std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
   std::uint8_t element_bytes = 0;
+  const ValueBase* holder = nullptr;  // of a variable's slot: what the tape holds
   bool keep = false;    // asked for by the caller: survives its node
   bool shared = false;  // memory that another slot sees: copied before it is written
 };
 
 // A variable that the tape has met.
 struct Leaf {
+  ValueBase* value;  // by which it was met; the tape's own reference
   Block* block;
   std::uint64_t version;  // of its value when it was met
   SlotId slot;
@@ -169,7 +199,7 @@ struct TapeStorage {
     return static_cast<SlotId>(slots.size() - 1);
   }
 
-  SlotId leaf_slot(Block* block, std::size_t element_bytes);
+  SlotId leaf_slot(ValueBase* value, Block* block);
   // 1 + index of the deferred product of a weight and a bias.
   std::uint32_t deferred_product(Place weight, Place bias, std::size_t in, std::size_t out, bool out_by_in);
   void next_chunk(std::size_t bytes);

@@ -15,6 +15,23 @@ void explain_update(const std::runtime_error& error, const std::string& name, co
 // The variable took elements of another shape with the same size.
 [[noreturn]] void fail_of_update(const std::string& name, const Shape& shape, const Shape& assigned);
 
+template <class T>
+struct Value : ValueBase {
+  Array<T> array;
+};
+
+template <class T>
+Value<T>* new_value(Array<T>&& array, Place place, std::uint64_t tape) {
+  static_assert(sizeof(Value<T>) <= kRecordBytes);
+  const bool published = array.block()->published;
+  return new (allocate_record()) Value<T>{
+      {.published = published, .element_bytes = sizeof(T), .place = place, .tape = tape}, std::move(array)};
+}
+
+// What an empty Var shows.
+template <class T>
+inline const Array<T> no_array{};
+
 }  // namespace detail
 
 /// A value, and where its gradient will live.
@@ -33,30 +50,32 @@ class Var {
 
   /// A scalar constant.
   template <class Number>
-  requires std::is_arithmetic_v<Number> Var(Number number)
-      : array_(Shape{}, static_cast<T>(number)) {}  // NOLINT(google-explicit-constructor)
+  requires std::is_arithmetic_v<Number> Var(Number number)  // NOLINT(google-explicit-constructor)
+      : Var(Array<T>(Shape{}, static_cast<T>(number))) {}
 
   /// A constant with the elements of any xtensor expression.
   template <XtensorExpression E>
-  Var(const E& expression) : array_(expression) {}  // NOLINT(google-explicit-constructor)
+  Var(const E& expression) : Var(Array<T>(expression)) {}  // NOLINT(google-explicit-constructor)
 
   /// A constant that shares the array's elements.
-  Var(Array<T> array) : array_(std::move(array)) {}  // NOLINT(google-explicit-constructor)
+  Var(Array<T> array)  // NOLINT(google-explicit-constructor)
+      : value_(array.defined() ? detail::new_value(std::move(array), {}, 0) : nullptr) {}
 
-  Var(const Var& other) : array_(other.array_), place_(other.place_), tape_(other.tape_) { other.share(); }
+  Var(const Var& other) : value_(other.value_) { detail::retain(value_); }
+  Var(Var&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
   Var& operator=(const Var& other) { return *this = Var(other); }
-  Var(Var&&) noexcept = default;
-  Var& operator=(Var&&) noexcept = default;
-  ~Var() = default;
-
-  bool defined() const { return array_.defined(); }
-  const Shape& shape() const { return array_.shape(); }
-  /// The extent of an axis, counted from the end if negative. Throws Error if there is no such axis.
-  std::size_t shape(std::ptrdiff_t axis) const {
-    return array_.shape()[normalise_axis(axis, array_.shape(), "shape")];
+  Var& operator=(Var&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
   }
-  std::size_t size() const { return array_.size(); }
-  std::size_t rank() const { return array_.rank(); }
+  ~Var() { detail::release(value_); }
+
+  bool defined() const { return value_; }
+  const Shape& shape() const { return elements().shape(); }
+  /// The extent of an axis, counted from the end if negative. Throws Error if there is no such axis.
+  std::size_t shape(std::ptrdiff_t axis) const { return shape()[normalise_axis(axis, shape(), "shape")]; }
+  std::size_t size() const { return elements().size(); }
+  std::size_t rank() const { return elements().rank(); }
 
   /// The elements, as an xtensor expression. No copy; valid for as long as it is held, even after the tape
   /// ended.
@@ -67,33 +86,32 @@ class Var {
   /// The elements, as an Array.
   const Array<T>& array() const {
     share();
-    return array_;
+    return elements();
   }
   /// The single element of a Var of one element. Throws Error on others.
   T item() const {
     require_value("item");
-    return array_.item();
+    return elements().item();
   }
 
   /// The same value as a constant: no gradient flows through it, and it may outlive the tape. No copy.
   Var detach() const {
-    share();
-    detail::publish(array_.block());
-    Var result(array_);
-    return result;
+    if (!defined()) return {};
+    detail::publish(array().block());
+    return Var(array());
   }
 
   /// Whether a gradient can flow to this value.
-  bool differentiable() const { return place_.slot != detail::kConstant; }
+  bool differentiable() const { return place().slot != detail::kConstant; }
   /// Whether this is a variable, that is, a leaf of every tape.
-  bool is_variable() const { return place_.slot == detail::kVariable; }
+  bool is_variable() const { return place().slot == detail::kVariable; }
 
   /// What errors, gradcheck and graphs call a variable; empty until it is named.
-  std::string name() const { return detail::name_of(array_.block()); }
+  std::string name() const { return detail::name_of(elements().block()); }
   /// Names a variable, for all who share it. Modules name theirs by their paths, see nn/parameters.hpp.
   void set_name(std::string name) {
     need_variable("set_name");
-    detail::set_name(array_.block(), std::move(name));
+    detail::set_name(elements().block(), std::move(name));
   }
 
   /// Replaces a variable's elements by those of an xtensor expression of the same shape, for all who share
@@ -113,8 +131,8 @@ class Var {
   template <class Change>
   void update(Change&& change) {
     need_variable("update");
-    ++array_.block()->version;  // first: a change that throws may have begun
-    MutableArrayView<T> elements = array_.mutable_view();
+    ++elements().block()->version;  // first: a change that throws may have begun
+    MutableArrayView<T> elements = value_->array.mutable_view();
     try {
       change(elements);
     } catch (const std::runtime_error& error) {
@@ -129,8 +147,8 @@ class Var {
   template <class Change>
   void update_elements(Change&& change) {
     need_variable("update_elements");
-    ++array_.block()->version;
-    change(array_.data());
+    ++elements().block()->version;
+    change(value_->array.data());
   }
 
   /// The same elements in row-major order under another shape, as NumPy's reshape; a window, no node. One
@@ -145,19 +163,19 @@ class Var {
   }
   Var reshape(const std::same_as<Shape> auto& shape) const {
     require_value("reshape");
-    return window(array_.reshape(shape));
+    return window(elements().reshape(shape));
   }
 
   /// Entries [begin, end) of axis 0; a window, no node. Throws Error if they do not exist.
   Var slice(std::size_t begin, std::size_t end) const {
     require_value("slice");
-    return window(array_.slice(begin, end));
+    return window(elements().slice(begin, end));
   }
 
   /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
   Var operator[](std::size_t index) const {
     require_value("operator[]");
-    return window(array_[index]);
+    return window(elements()[index]);
   }
 
   // --- for ops
@@ -165,28 +183,28 @@ class Var {
 
   /// A result that lives at `place` of the recording tape.
   static Var recorded(Array<T> array, detail::Place place, std::uint64_t tape) {
-    Var result(std::move(array));
-    result.place_ = place;
-    result.tape_ = tape;
-    return result;
+    return Var(detail::new_value(std::move(array), place, tape));
   }
-
-  /// The same in a block's memory, which it takes a reference over.
-  static Var recorded(detail::Block* block, T* data, const Shape& shape, detail::Place place,
-                      std::uint64_t tape) {
-    return Var(Array<T>(detail::BlockRef(block), data, shape), place, tape);
+  /// Another handle of a value.
+  static Var of(detail::Value<T>* value) {
+    detail::retain(value);
+    return Var(value);
   }
+  /// What the handles share; null if this is empty.
+  detail::Value<T>* shared() const { return value_; }
 
   /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant,
   /// or if nothing records). Throws Error if it is empty or belongs to another tape.
   detail::Place use(const char* op) const {
-    share();
-    if (place_.differentiable()) [[likely]] {
-      const detail::TapeStorage* tape = detail::recording();
-      if (tape && tape->id == tape_ && !tape->trace) [[likely]]
-        return place_;
-    } else if (place_.slot == detail::kConstant && defined() && !array_.block()->variable_id) {
-      return {};
+    if (value_) [[likely]] {
+      share();
+      if (value_->place.differentiable()) {
+        const detail::TapeStorage* tape = detail::recording();
+        if (tape && tape->id == value_->tape && !tape->trace) [[likely]]
+          return value_->place;
+      } else if (value_->place.slot == detail::kConstant && !value_->array.block()->variable_id) {
+        return {};
+      }
     }
     return resolve(op);
   }
@@ -197,33 +215,36 @@ class Var {
   }
 
   /// Its place on the tape that recorded it.
-  detail::Place place() const { return place_; }
+  detail::Place place() const { return value_ ? value_->place : detail::Place{}; }
   /// The id of the tape that recorded it; 0 for constants and variables.
-  std::uint64_t tape_id() const { return tape_; }
+  std::uint64_t tape_id() const { return value_ ? value_->tape : 0; }
 
-  /// Marks this handle as the only one that anybody has or will have, unless it is copied or used: an op that
-  /// consumes it may overwrite its elements.
-  void mark_fresh() { fresh_ = true; }
-  bool fresh() const { return fresh_; }
+  /// Tells that nobody else has or will have a handle or a window of the value, unless this one is copied or used: an op
+  /// that consumes it may overwrite its elements.
+  void mark_fresh() { value_->fresh = true; }
+  bool fresh() const {
+    return value_ && value_->fresh && __atomic_load_n(&value_->references, __ATOMIC_ACQUIRE) == 1;
+  }
 
  private:
   template <class U>
   friend Var<U> variable(Array<U> array);
 
-  Var(Array<T>&& array, detail::Place place, std::uint64_t tape)
-      : array_(std::move(array)), place_(place), tape_(tape) {}
+  explicit Var(detail::Value<T>* value) : value_(value) {}
+
+  const Array<T>& elements() const { return value_ ? value_->array : detail::no_array<T>; }
 
   // Others may see the elements from here on. (A write only where it changes something: variables, which
   // threads share, are never fresh.)
   void share() const {
-    if (fresh_) fresh_ = false;
+    if (value_ && value_->fresh) value_->fresh = false;
   }
 
   Var window(Array<T> array) const {
     share();
-    detail::Place place = place_;
-    if (place.differentiable()) place.offset += static_cast<std::size_t>(array.data() - array_.data());
-    return Var(std::move(array), place, tape_);
+    detail::Place place = value_->place;
+    if (place.differentiable()) place.offset += static_cast<std::size_t>(array.data() - elements().data());
+    return recorded(std::move(array), place, value_->tape);
   }
 
   void need_variable(const char* call) const {
@@ -235,10 +256,7 @@ class Var {
 
   detail::Place resolve(const char* op) const;
 
-  Array<T> array_;
-  detail::Place place_;
-  std::uint64_t tape_ = 0;
-  mutable bool fresh_ = false;
+  detail::Value<T>* value_ = nullptr;
 };
 
 template <class E>
@@ -252,17 +270,18 @@ detail::Place Var<T>::resolve(const char* op) const {
   if (!tape) return {};
   if (tape->trace) [[unlikely]]
     end_node(*tape);
-  if (place_.slot == kConstant) {  // a detached variable: the tape has to notice if it is updated
-    tape->leaf_slot(array_.block(), sizeof(T));
+  Block* const block = elements().block();
+  if (place().slot == kConstant) {  // a detached variable: the tape has to notice if it is updated
+    if (block->variable_id) tape->leaf_slot(value_, block);
     return {};
   }
   if (is_variable()) {
     const std::size_t offset =
-        static_cast<std::size_t>(array_.data() - static_cast<const T*>(array_.block()->data()));
-    return {tape->leaf_slot(array_.block(), sizeof(T)), offset};
+        static_cast<std::size_t>(elements().data() - static_cast<const T*>(block->data()));
+    return {tape->leaf_slot(value_, block), offset};
   }
-  if (tape_ == tape->id) return place_;
-  fail_of_another_tape(op, shape(), tape_);
+  if (tape_id() == tape->id) return place();
+  fail_of_another_tape(op, shape(), tape_id());
 }
 
 /// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own
@@ -273,9 +292,7 @@ Var<T> variable(Array<T> array) {
   if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data()))
     array = array.copy();
   detail::make_variable(array.block(), array.size());
-  Var<T> result(std::move(array));
-  result.place_.slot = detail::kVariable;
-  return result;
+  return Var<T>(detail::new_value(std::move(array), {detail::kVariable, 0}, 0));
 }
 
 /// A variable with the elements of an xtensor expression of floating-point numbers.
@@ -350,8 +367,8 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     to.recorded = tape;
     if (tape && tape->trace) [[unlikely]]
       trace_output(*tape, to.place, to.block, to.data);
-    return Var<T>::recorded(retain(to.block), reinterpret_cast<T*>(to.data), shape, tape ? to.place : Place{},
-                            tape ? tape->id : 0);
+    return Var<T>::recorded({BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape},
+                            tape ? to.place : Place{}, tape ? tape->id : 0);
   }
   Block* const block = allocate_block(bytes);
   T* const data = static_cast<T*>(block->data());
@@ -359,45 +376,43 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     context.log->push_back({context.outputs, data, bytes});
   if (!tape) {
     publish(block);
-    return Var<T>::recorded(block, data, shape, {}, 0);
+    return Var<T>::recorded({BlockRef(block), data, shape}, {}, 0);
   }
   const Place place{tape->new_slot(bytes / sizeof(T), sizeof(T)), 0};
   if (tape->trace) [[unlikely]]
     trace_output(*tape, place, block, data);
-  return Var<T>::recorded(block, data, shape, place, tape->id);
+  return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
 }
 
-// The reference that a node holds to an operand's memory. The tape holds the variables that it has met, so a
-// node needs none of its own to them; counting theirs, which other threads may do too, would be slow.
-inline Block* hold(Block* block, Place place) {
-  return block->variable_id && place.differentiable() ? nullptr : retain(block);
+// The reference that a node keeps to an operand; null where the tape's own to a variable that it has met serves. (Counting
+// references to variables, which other threads may do too, would be slow.)
+template <class T>
+bool needs_reference(const Value<T>* value, Place place) {
+  return !(value->place.slot == kVariable && place.differentiable() &&
+           recording()->slots[place.slot].holder == value);
 }
 
-// What a node keeps of an operand: its elements and its place. Nodes have no destructors; release() gives it
+// What a node keeps of an operand: its value, and its place on the tape. Nodes have no destructors; release() gives it
 // back.
 template <class T>
 struct Saved {
-  Block* held = nullptr;
-  Block* block = nullptr;
-  T* data = nullptr;
-  Shape shape;
+  Value<T>* value = nullptr;
   Place place;
+  bool held = false;
 
   Saved() = default;
-  Saved(const Array<T>& array, Place where)
-      : held(hold(array.block(), where)),
-        block(array.block()),
-        data(const_cast<T*>(array.data())),
-        shape(array.shape()),
-        place(where) {}
-
-  // The operand again, as a Var of the recording tape.
-  Var<T> var() const {
-    Array<T> array(BlockRef(retain(block)), data, shape);
-    return place.differentiable() ? Var<T>::recorded(std::move(array), place, recording()->id)
-                                  : Var<T>(std::move(array));
+  Saved(const Var<T>& x, Place where)
+      : value(x.shared()), place(where), held(needs_reference(x.shared(), where)) {
+    if (held) retain(value);
   }
-  void release() { detail::release(std::exchange(held, nullptr)); }
+
+  T* data() const { return value->array.data(); }
+  const Shape& shape() const { return value->array.shape(); }
+  Block* block() const { return value->array.block(); }
+  Var<T> var() const { return Var<T>::of(value); }
+  void release() {
+    if (std::exchange(held, false)) detail::release(value);
+  }
 };
 
 }  // namespace detail
