@@ -1,95 +1,113 @@
 // Times a training step: forward, linear readout at every step, mean squared error, backward, SGD. The same
-// workload, arguments and output line as a hand-written BPTT, for cells written by a user (custom) and the
-// library's (builtin).
-//
-// usage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n --I n --H n --O n --threads n
-// --seconds s
-//                     [--f64]
+// workload, arguments and output line as the hand-written program, for cells written by a user (custom) and
+// the library's (builtin). Beside the time it tells the memory and the heap allocations of a steady step.
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <autograd/autograd.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <nn/nn.hpp>
+#include <functional>
+#include <sstream>
 #include <string>
+
+#include "allocations.hpp"
+#include "cells.hpp"
 
 namespace ag = autograd;
 
+// The guard has callgrind count within this function.
+[[gnu::noinline]] void counted_steps(const std::function<void()>& step, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) step();
+}
+
 namespace {
+
+constexpr const char* kUsage =
+    "usage: bench_unroll --cell rnn|gru|lstm|mgu --impl custom|builtin --T n --B n --I n --H n --O n\n"
+    "                    --threads n --seconds s [--f64] [--evaluation] [--steps n]\n"
+    "  --evaluation   the forward pass and the loss, without a tape\n"
+    "  --steps n      after warming up takes n steps, in counted_steps(), without a clock\n";
 
 struct Arguments {
   std::string cell = "rnn", impl = "custom";
   std::size_t steps = 64, batch = 32, in = 64, hidden = 128, out = 64;
   int threads = 1;
   double seconds = 1;
-  bool f64 = false;
+  bool f64 = false, evaluation = false;
+  std::size_t repetitions = 0;  // 0: as many as fit into `seconds`
 };
 
-// h' = tanh(x Wx + h Wh)
-template <class T>
-struct MyRNN {
-  nn::Linear<T> x, h;
-  MyRNN(std::size_t in, std::size_t hidden, nn::Rng& rng)
-      : x(in, hidden, rng), h(hidden, hidden, rng, false) {}
-  auto fields(auto&& visit) { visit("x", x), visit("h", h); }
-  ag::Var<T> initial_state(std::size_t batch) const { return ag::zeros<T>({batch, h.weight.shape(1)}); }
-  ag::Var<T> project(const ag::Var<T>& xs) const { return x(xs); }
-  ag::Var<T> step(ag::Var<T> x_t, const ag::Var<T>& h_t) const {
-    return tanh(ag::add_linear(std::move(x_t), h_t, h.weight));
-  }
+struct Memory {
+  std::size_t kept = 0, peak = 0;  // bytes of values at the end of the forward pass, and most in the step
 };
 
-// i, f, g, o = x Wx + h Wh;  c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c')
-template <class T>
-struct MyLSTM {
-  nn::Linear<T> x, h;
-  struct State {
-    ag::Var<T> h, c;
+struct Times {
+  double median = 0, least = 0;
+  std::size_t count = 0;
+};
+
+template <class Step>
+Times time_steps(const Step& step, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point from) {
+    return std::chrono::duration<double>(Clock::now() - from).count();
   };
-  MyLSTM(std::size_t in, std::size_t hidden, nn::Rng& rng)
-      : x(in, 4 * hidden, rng), h(hidden, 4 * hidden, rng, false) {}
-  auto fields(auto&& visit) { visit("x", x), visit("h", h); }
-  State initial_state(std::size_t batch) const {
-    return {ag::zeros<T>({batch, h.weight.shape(1)}), ag::zeros<T>({batch, h.weight.shape(1)})};
+  std::vector<double> us;
+  const auto start = Clock::now();
+  while (since(start) < seconds || us.size() < 5) {
+    const auto begin = Clock::now();
+    step();
+    us.push_back(since(begin) * 1e6);
   }
-  ag::Var<T> project(const ag::Var<T>& xs) const { return x(xs); }
-  std::pair<ag::Var<T>, State> step(ag::Var<T> x_t, const State& s) const {
-    const auto z = ag::add_linear(std::move(x_t), s.h, h.weight);
-    auto [h_next, c_next] = ag::map(
-        [](auto i, auto f, auto g, auto o, auto c) {
-          auto c_new = sigmoid(f) * c + sigmoid(i) * tanh(g);
-          return std::tuple{sigmoid(o) * tanh(c_new), c_new};
-        },
-        ag::chunk<4>(z), s.c);
-    return {h_next, {h_next, std::move(c_next)}};
-  }
-};
+  std::sort(us.begin(), us.end());
+  return {us[us.size() / 2], us[0], us.size()};
+}
 
-// r, z = sigmoid(x Wx + h Wh);  n = tanh(x Wx + r (h Wh + b));  h' = n + z (h - n)
-template <class T>
-struct MyGRU {
-  nn::Linear<T> x, h;
-  ag::Var<T> b;
-  MyGRU(std::size_t in, std::size_t hidden, nn::Rng& rng)
-      : x(in, 3 * hidden, rng),
-        h(hidden, 3 * hidden, rng, false),
-        b(ag::variable(nn::init::uniform<T>({hidden}, -0.1, 0.1, rng))) {}
-  auto fields(auto&& visit) { visit("x", x), visit("h", h), visit("b", b); }
-  ag::Var<T> initial_state(std::size_t batch) const { return ag::zeros<T>({batch, h.weight.shape(1)}); }
-  ag::Var<T> project(const ag::Var<T>& xs) const { return x(xs); }
-  ag::Var<T> step(const ag::Var<T>& x_t, const ag::Var<T>& h_t) const {
-    return ag::map(
-        [](auto xr, auto xz, auto xn, auto hr, auto hz, auto hn, auto b, auto h) {
-          auto r = sigmoid(xr + hr);
-          auto z = sigmoid(xz + hz);
-          auto n = tanh(xn + r * (hn + b));
-          return n + z * (h - n);
-        },
-        ag::chunk<3>(x_t), ag::chunk<3>(h(h_t)), b, h_t);
+// Runs the steps that were asked for and prints what they took. `step` is given a Memory to fill, or null.
+void report(const Arguments& a, const auto& step, const double& loss) {
+  for (int i = 0; i < 3; ++i) step(nullptr);
+  const std::size_t heap_before = ag::memory_stats().heap_requests;
+  Times times;
+  if (a.repetitions)
+    counted_steps([&] { step(nullptr); }, a.repetitions);
+  else
+    times = time_steps([&] { step(nullptr); }, a.seconds);
+  const std::size_t heap_requests = ag::memory_stats().heap_requests - heap_before;
+
+  constexpr std::size_t kCounted = 4;
+  const std::size_t live = ag::memory_stats().live_bytes;
+  ag::reset_peak_memory();
+  Memory memory;
+  bench::Allocations allocations;
+  {
+    const bench::CountAllocations count;
+    for (std::size_t i = 0; i < kCounted; ++i) step(&memory);
+    allocations = count.so_far();
   }
-};
+  memory.peak = ag::memory_stats().peak_bytes - live;
+
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::ostringstream runtime;
+  runtime << ag::runtime_info();
+  std::printf(
+      "{\"impl\":\"%s\",\"mode\":\"%s\",\"cell\":\"%s\",\"T\":%zu,\"B\":%zu,\"I\":%zu,\"H\":%zu,"
+      "\"O\":%zu,\"threads\":%d,\"dtype\":\"%s\",",
+      a.impl.c_str(), a.evaluation ? "evaluation" : "training", a.cell.c_str(), a.steps, a.batch, a.in,
+      a.hidden, a.out, a.threads, a.f64 ? "f64" : "f32");
+  if (a.repetitions)
+    std::printf("\"reps\":%zu,", a.repetitions);
+  else
+    std::printf("\"us_per_step\":%.3f,\"min_us\":%.3f,\"reps\":%zu,", times.median, times.least, times.count);
+  std::printf(
+      "\"loss\":%.6g,\"kept_bytes\":%zu,\"peak_bytes\":%zu,\"pool_heap_requests\":%zu,"
+      "\"allocations_per_step\":%g,\"library_allocations_per_step\":%g,\"peak_rss_mb\":%.1f,"
+      "\"blas\":\"%s\",\"runtime\":\"%s\",\"compiler\":\"" __VERSION__ "\"}\n",
+      loss, memory.kept, memory.peak, heap_requests, static_cast<double>(allocations.own) / kCounted,
+      static_cast<double>(allocations.libraries) / kCounted, static_cast<double>(usage.ru_maxrss) / 1024,
+      ag::runtime_info().blas_kernel.c_str(), runtime.str().c_str());
+}
 
 template <class T, class Cell>
 void run(const Arguments& a, nn::Rng& rng, Cell cell) {
@@ -98,64 +116,45 @@ void run(const Arguments& a, nn::Rng& rng, Cell cell) {
   const ag::Var<T> y = nn::init::normal<T>({a.steps, a.batch, a.out}, 0, 1, rng);
   nn::SGD<T> sgd(nn::parameters(cell, head), {.lr = 0.01});
   double loss_value = 0;
-  const auto step = [&] {
+  const auto train = [&](Memory* memory) {
+    const std::size_t before = memory ? ag::memory_stats().live_bytes : 0;
     ag::Tape tape;
     const auto [output, state] = nn::unroll(cell, x);
     const auto loss = nn::mse(head(output), y);
+    if (memory) memory->kept = ag::memory_stats().live_bytes - before;
     sgd.step(tape.backward(loss));
     loss_value = static_cast<double>(loss.item());
   };
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point from) {
-    return std::chrono::duration<double>(Clock::now() - from).count();
+  const auto evaluate = [&](Memory*) {
+    loss_value = static_cast<double>(nn::mse(head(nn::unroll(cell, x).output), y).item());
   };
-  for (int i = 0; i < 3; ++i) step();
-  const std::size_t heap_before = ag::memory_stats().heap_requests;
-  ag::reset_peak_memory();
-  std::vector<double> us;
-  const auto start = Clock::now();
-  while (since(start) < a.seconds || us.size() < 5) {
-    const auto t = Clock::now();
-    step();
-    us.push_back(since(t) * 1e6);
-  }
-  std::sort(us.begin(), us.end());
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf(
-      "{\"impl\":\"%s\",\"cell\":\"%s\",\"T\":%zu,\"B\":%zu,\"I\":%zu,\"H\":%zu,\"O\":%zu,\"threads\":%d,"
-      "\"dtype\":\"%s\","
-      "\"us_per_step\":%.2f,\"min_us\":%.2f,\"reps\":%zu,\"loss\":%.6g,\"peak_rss_mb\":%.1f,\"pool_heap_"
-      "requests\":%zu,"
-      "\"peak_tape_mb\":%.3f,\"blas\":\"%s\"}\n",
-      a.impl.c_str(), a.cell.c_str(), a.steps, a.batch, a.in, a.hidden, a.out, a.threads,
-      sizeof(T) == 4 ? "f32" : "f64", us[us.size() / 2], us[0], us.size(), loss_value,
-      static_cast<double>(usage.ru_maxrss) / 1024, ag::memory_stats().heap_requests - heap_before,
-      static_cast<double>(ag::memory_stats().peak_bytes) / 1e6, ag::runtime_info().blas_kernel.c_str());
+  if (a.evaluation)
+    report(a, evaluate, loss_value);
+  else
+    report(a, train, loss_value);
 }
 
 template <class T>
-int run(const Arguments& a) {
+void run(const Arguments& a) {
   nn::Rng rng(1);
-  const bool custom = a.impl == "custom";
+  const auto either = [&]<class Custom, class Builtin>() {
+    if (a.impl == "custom")
+      run<T>(a, rng, Custom(a.in, a.hidden, rng));
+    else
+      run<T>(a, rng, Builtin(a.in, a.hidden, rng));
+  };
   if (a.cell == "rnn")
-    custom ? run<T>(a, rng, MyRNN<T>(a.in, a.hidden, rng))
-           : run<T>(a, rng, nn::RNNCell<T>(a.in, a.hidden, rng));
+    either.template operator()<bench::MyRNN<T>, nn::RNNCell<T>>();
+  else if (a.cell == "gru")
+    either.template operator()<bench::MyGRU<T>, nn::GRUCell<T>>();
   else if (a.cell == "lstm")
-    custom ? run<T>(a, rng, MyLSTM<T>(a.in, a.hidden, rng))
-           : run<T>(a, rng, nn::LSTMCell<T>(a.in, a.hidden, rng));
+    either.template operator()<bench::MyLSTM<T>, nn::LSTMCell<T>>();
   else
-    custom ? run<T>(a, rng, MyGRU<T>(a.in, a.hidden, rng))
-           : run<T>(a, rng, nn::GRUCell<T>(a.in, a.hidden, rng));
-  return 0;
+    either.template operator()<bench::MyMGU<T>, nn::MGUCell<T>>();
 }
 
 int usage(const std::string& why) {
-  std::fprintf(stderr,
-               "bench_unroll: %s\nusage: bench_unroll --cell rnn|gru|lstm --impl custom|builtin --T n --B n "
-               "--I n --H n "
-               "--O n --threads n --seconds s [--f64]\n",
-               why.c_str());
+  std::fprintf(stderr, "bench_unroll: %s\n%s", why.c_str(), kUsage);
   return 2;
 }
 
@@ -165,14 +164,14 @@ int main(int argc, char** argv) {
   Arguments a;
   for (int i = 1; i < argc; ++i) {
     const std::string key = argv[i];
-    if (key == "--f64") {
-      a.f64 = true;
+    if (key == "--f64" || key == "--evaluation") {
+      (key == "--f64" ? a.f64 : a.evaluation) = true;
       continue;
     }
     if (i + 1 == argc) return usage("no value for " + key);
     const std::string value = argv[++i];
     const auto number = [&] { return static_cast<std::size_t>(std::max(1L, std::atol(value.c_str()))); };
-    if (key == "--cell" && (value == "rnn" || value == "gru" || value == "lstm"))
+    if (key == "--cell" && (value == "rnn" || value == "gru" || value == "lstm" || value == "mgu"))
       a.cell = value;
     else if (key == "--impl" && (value == "custom" || value == "builtin"))
       a.impl = value;
@@ -190,9 +189,14 @@ int main(int argc, char** argv) {
       a.threads = static_cast<int>(number());
     else if (key == "--seconds")
       a.seconds = std::atof(value.c_str());
+    else if (key == "--steps")
+      a.repetitions = number();
     else
       return usage("unknown option " + key + " " + value);
   }
   ag::set_num_threads(a.threads);
-  return a.f64 ? run<double>(a) : run<float>(a);
+  if (a.f64)
+    run<double>(a);
+  else
+    run<float>(a);
 }
