@@ -16,7 +16,7 @@ esac
 
 # Portable: valgrind knows no AVX-512, and every machine counts the same.
 install_packages "${packages[@]}" valgrind
-configure build-guard -DUNROLL_PORTABLE=ON -DCMAKE_BUILD_TYPE=Release '-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG' \
+configure build-guard -DUNROLL_PORTABLE=ON -DCMAKE_BUILD_TYPE=Release '-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG -DBENCH_GUARD' \
   -DUNROLL_BUILD_TESTS=OFF -DUNROLL_BUILD_EXAMPLES=OFF
 compile build-guard bench_unroll
 
