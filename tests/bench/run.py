@@ -267,17 +267,18 @@ def machine(runner):
 
 
 PICTURE_SCRIPT = """
-set terminal svg size 960,760 font 'sans-serif,13' background '#ffffff'
+set terminal svg size 960,640 font 'sans-serif,12' background '#ffffff'
 set output '{output}'
-set multiplot layout 2,2 title 'Time of a training step over the hand-written one (1; below is faster)' font ',15'
+set multiplot layout 2,2 title 'Time of a training step over that of the hand-written one' font ',14'
 set logscale y
-set ytics ('0.25' 0.25, '0.5' 0.5, '1' 1, '2' 2, '5' 5, '10' 10, '20' 20, '50' 50, '100' 100, '200' 200)
-set xtics rotate by 20 right scale 0 font ',11'
+set ytics ('0.2' 0.2, '0.5' 0.5, '1' 1, '2' 2, '5' 5, '10' 10, '20' 20, '50' 50, '100' 100, '200' 200) textcolor '#333333'
+set xtics ({ticks}) scale 0 font ',9' textcolor '#333333'
 set grid ytics lt 1 lc rgb '#dddddd' lw 0.6
 set border 3 lc rgb '#888888'
 set tics nomirror
 set style fill solid 1 noborder
 set key top right
+set bmargin 3.5
 set yrange [{low}:{high}]
 set xrange [-0.6:{last}.6]
 """
@@ -290,10 +291,10 @@ def draw(records, output):
     series = [s for s in series if any(x[s[1]] is not None for x in records)]
     sizes = list(dict.fromkeys(x["size"] for x in records))
     values = [x[key] for x in records for _, key, _ in series if x[key] is not None]
+    labels = [r'"T {}, B {}\nI {}, H {}"'.format(*size.split(",")) for size in sizes]
+    ticks = ", ".join(f"{label} {i}" for i, label in enumerate(labels))
     script = PICTURE_SCRIPT.format(output=output, low=min(0.4, 0.9 * min(values)), high=1.3 * max(2, *values),
-                                   last=len(sizes) - 1)
-    ticks = ", ".join(f"'{size}' {i}" for i, size in enumerate(sizes))
-    script += f"set xtics ({ticks})\n"
+                                   last=len(sizes) - 1, ticks=ticks)
     width = 0.8 / len(series)
     for number, cell in enumerate(dict.fromkeys(x["cell"] for x in records)):
         plots = []
