@@ -26,7 +26,10 @@ count() {
   local output
   output=$(OPENBLAS_CORETYPE=Nehalem OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 valgrind --tool=callgrind \
     --callgrind-out-file=/dev/null --toggle-collect='counted_steps*' "$root/build-guard/tests/bench/bench_unroll" \
-    --cell "$1" --T "$2" --B 1 --I 1 --H 4 --O 1 --steps "$steps" 2>&1)
+    --cell "$1" --T "$2" --B 1 --I 1 --H 4 --O 1 --steps "$steps" 2>&1) || {
+    echo "$output" >&2
+    return 1
+  }
   if ! grep -q '"pool_heap_requests":0,"allocations_per_step":0,' <<<"$output"; then
     echo "guard: $1, T $2: a steady training step takes something from the heap:" >&2
     grep -o '"pool_heap_requests.*library_allocations_per_step":[^,]*' <<<"$output" >&2

@@ -87,6 +87,10 @@ def table(columns, rows):
     return "\n".join([line(columns), rule, *map(line, rows)])
 
 
+def rounds_of(count):
+    return f"median of {count} rounds" if count > 1 else "one round"
+
+
 def spread(values):
     return f"{min(values):.2f} - {max(values):.2f}"
 
@@ -104,12 +108,12 @@ class Tables:
         self.made = {}
 
     def add(self, name, title, columns, rows, records=()):
-        text = table(columns, rows)
-        self.made[name] = text
+        text = f"{title}\n\n{table(columns, rows)}"
+        self.made[name] = f"{title}:\n\n{table(columns, rows)}"
         for record in records:
             self.runner.keep({"table": name, "summary": True, **record})
         progress("")
-        print(f"\n{title}\n\n{text}", flush=True)
+        print(f"\n{text}", flush=True)
 
     def cells(self):
         o = self.options
@@ -173,8 +177,8 @@ class Tables:
             return "" if value is None else f"{value:.{digits}f}"
 
         what = "double" if f64 else "float"
-        title = (f"Time of a training step, {what}, {threads} thread{'s' * (threads > 1)}, {impl} cells: median of "
-                 f"{self.options.rounds} rounds")
+        title = (f"Time of a training step, {what}, {threads} thread{'s' * (threads > 1)}, {impl} cells, "
+                 f"{rounds_of(self.options.rounds)}")
         columns = ["T,B,I,H,O", "cell", "hand-written us", "unroll us", "ratio", "min - max"]
         optional = {"speedup": "faster than 1 thread", "torch": "libtorch, own cell",
                     "torch_layer": "libtorch, its layer", "floor": "products alone"}
@@ -208,7 +212,7 @@ class Tables:
         records = [{"cell": cell, **{str(s): median(times[cell, s]) for s in LINEAR}} for cell in cells]
         rows = [[x["cell"], *(f"{x[str(s)]:.4f}" for s in LINEAR),
                  f"{max(x[str(s)] for s in LINEAR) / min(x[str(s)] for s in LINEAR):.2f}"] for x in records]
-        self.add("linear", f"us per time step of a training step, B 1, I 1, H 8, O 1: median of {rounds} rounds",
+        self.add("linear", f"us per time step of a training step, B 1, I 1, H 8, O 1, {rounds_of(rounds)}",
                  ["cell", *(f"T = {s}" for s in LINEAR), "largest / smallest"], rows, records)
 
     def evaluation(self):
@@ -228,7 +232,7 @@ class Tables:
                             "evaluation_us": median(evaluating), "ratio": median(ratios), "ratios": ratios})
         rows = [[x["size"], x["cell"], f"{x['training_us']:.2f}", f"{x['evaluation_us']:.2f}", f"{x['ratio']:.3f}",
                  spread(x["ratios"])] for x in records]
-        self.add("evaluation", f"Evaluation without a tape: median of {self.options.rounds} rounds",
+        self.add("evaluation", f"Evaluation without a tape, {rounds_of(self.options.rounds)}",
                  ["T,B,I,H,O", "cell", "training step us", "evaluation us", "ratio", "min - max"], rows, records)
 
     def stream(self):
@@ -243,7 +247,7 @@ class Tables:
                    for (cell, hidden), group in lines.items()]
         rows = [[x["cell"], str(x["H"]), f"{x['us_per_step']:.3f}", f"{x['p99_9_us']:.3f}",
                  f"{x['p99_9_us'] / x['us_per_step']:.2f}", f"{x['unroll_us']:.3f}"] for x in records]
-        self.add("stream", f"A step of nn::stream, batch 1, one feature, float: median of {self.options.rounds} rounds",
+        self.add("stream", f"A step of nn::stream, batch 1, one feature, float, {rounds_of(self.options.rounds)}",
                  ["cell", "H", "stream us", "99.9th percentile us", "percentile / median", "unroll without a tape us"],
                  rows, records)
 
