@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 from statistics import median
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -207,7 +208,8 @@ class Tables:
                 for steps in LINEAR:
                     progress(f"linear: T {steps} {cell}, round {round_ + 1}")
                     line = self.runner.run("linear", round_, "bench_unroll",
-                                           workload((steps, 1, 1, 8, 1), cell, 1, self.options.f64))
+                                           [*workload((steps, 1, 1, 8, 1), cell, self.options.threads,
+                                                      self.options.f64), "--impl", self.options.impl])
                     times.setdefault((cell, steps), []).append(line["us_per_step"] / steps)
         records = [{"cell": cell, **{str(s): median(times[cell, s]) for s in LINEAR}} for cell in cells]
         rows = [[x["cell"], *(f"{x[str(s)]:.4f}" for s in LINEAR),
@@ -265,7 +267,8 @@ def machine(runner):
     system = dict(re.findall(r'^(\w+)="?(.*?)"?$', pathlib.Path("/etc/os-release").read_text(), re.M))
     torch = f", libtorch {runner.torch}" if runner.torch else ""
     virtual = "virtual " if "hypervisor" in info["flags"] else ""
-    return (f"Measured on {os.cpu_count()} {virtual}cores of an {info['model name'].replace('(R)', '')} (family {info['cpu family']}, "
+    model = info["model name"].replace("(R)", "")
+    return (f"Measured on {os.cpu_count()} {virtual}cores of an {model} (family {info['cpu family']}, "
             f"model {info['model']}), {system['PRETTY_NAME']}, Linux {platform.release().split('-')[0]}, "
             f"GCC {runner.compiler} `-O3 -march=native`; {runner.runtime.rsplit('; threads', 1)[0]}{torch}.")
 
@@ -399,7 +402,7 @@ def main():
     print(f"\n{machine(runner)}\n\nJSON lines: {RESULTS.relative_to(ROOT)}")
     if o.update:
         if "ratio" in tables.made:
-            tables.made["machine"] = machine(runner)
+            tables.made["machine"] = textwrap.fill(machine(runner), 118)
         update_readme(tables.made)
 
 
