@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../.ci/build.sh"
 
 install_packages "${packages[@]}" python3
+export PYTHONDONTWRITEBYTECODE=1
 case " $* " in
 *' --help '* | *' -h '*) exec python3 "$root/tests/bench/run.py" --help ;;
 esac
