@@ -32,7 +32,19 @@ struct Operand {
   std::size_t width;  // elements of the operand; for columns, of a row of the wider matrix
   std::size_t first;  // for columns, the first of them
   Layout layout;
-  bool held;  // the operand has a reference of its own to the value
+  bool held = false;  // the operand has a reference of its own to the value
+
+  Operand() {}  // NOLINT(modernize-use-equals-default): leaves the members as they are
+  Operand& operator=(const Operand& other) {  // see word()
+    data = word(other.data);
+    value = word(other.value);
+    place = other.place;
+    width = word(other.width);
+    first = word(other.first);
+    layout = other.layout;
+    held = other.held;
+    return *this;
+  }
 };
 
 // An input of a body: which operand it is, and which of that operand's blocks of columns.

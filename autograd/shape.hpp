@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "error.hpp"
+#include "memory.hpp"
 
 namespace autograd {
 
@@ -33,6 +34,12 @@ class Shape {
   static constexpr std::size_t kMaxRank = 6;
 
   Shape() = default;
+  Shape(const Shape& other) { *this = other; }
+  Shape& operator=(const Shape& other) {
+    for (std::size_t axis = 0; axis < kMaxRank; ++axis) extents_[axis] = detail::word(other.extents_[axis]);
+    rank_ = other.rank_;
+    return *this;
+  }
   Shape(std::initializer_list<std::size_t> extents) : Shape(extents.begin(), extents.end()) {}
 
   /// Takes any range of extents. Throws Error above kMaxRank axes.

@@ -25,13 +25,17 @@ class Tape;
 namespace detail {
 
 using SlotId = std::uint32_t;
-constexpr SlotId kConstant = ~SlotId{0};      // has no gradient
-constexpr SlotId kVariable = ~SlotId{0} - 1;  // a variable: its block tells its slot on the active tape
+constexpr int kSlotBits = 28;
+constexpr SlotId kConstant = (SlotId{1} << kSlotBits) - 1;  // has no gradient
+constexpr SlotId kVariable = kConstant - 1;  // a variable: its block tells its slot on the active tape
 
-// Where the gradient of a value lives: `size` elements from `offset` of a slot.
+// Where the gradient of a value lives: `size` elements from `offset` of a slot. One word, since places are copied about
+// as often as pointers; new_slot sees to it that no slot or offset is too large for it.
 struct Place {
-  SlotId slot = kConstant;
-  std::size_t offset = 0;
+  std::uint64_t slot : kSlotBits = kConstant;
+  std::uint64_t offset : 64 - kSlotBits = 0;
+  Place() = default;
+  Place(std::uint64_t at_slot, std::uint64_t at_offset) : slot(at_slot), offset(at_offset) {}
   bool differentiable() const { return slot < kVariable; }
   friend bool operator==(const Place&, const Place&) = default;
 };
@@ -192,12 +196,19 @@ struct TapeStorage {
     return *node;
   }
 
+  // Throws Error for more slots or elements than a Place can tell.
   SlotId new_slot(std::size_t size, std::size_t element_bytes) {
+    check_slot(size);
     Slot& slot = slots.emplace_back();
     slot.size = size;
     slot.element_bytes = static_cast<std::uint8_t>(element_bytes);
     return static_cast<SlotId>(slots.size() - 1);
   }
+  void check_slot(std::size_t size) const {
+    if (slots.size() >= kVariable || size >> (64 - kSlotBits)) [[unlikely]]
+      fail_of_slot(size);
+  }
+  [[noreturn]] void fail_of_slot(std::size_t size) const;
 
   SlotId leaf_slot(ValueBase* value, Block* block);
   // 1 + index of the deferred product of a weight and a bias.

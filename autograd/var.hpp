@@ -62,7 +62,7 @@ class Var {
       : value_(array.defined() ? detail::new_value(std::move(array), {}, 0) : nullptr) {}
 
   Var(const Var& other) : value_(other.value_) { detail::retain(value_); }
-  Var(Var&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
+  Var(Var&& other) noexcept : value_(detail::word(std::exchange(other.value_, nullptr))) {}
   Var& operator=(const Var& other) { return *this = Var(other); }
   Var& operator=(Var&& other) noexcept {
     std::swap(value_, other.value_);

@@ -36,7 +36,10 @@ template <class T>
 void OutputStack<T>::make_stack(const ag::Shape& step) {
   stack_ = {};  // a wrong guess is given back first
   stack_ = ag::Array<T>(ag::Shape{steps_ * step.size()});
-  if (tape_) tape_->slots[slot_].size = stack_.size();
+  if (tape_) {
+    tape_->check_slot(stack_.size());
+    tape_->slots[slot_].size = stack_.size();
+  }
   set_shape(step);
 }
 
