@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <xtensor-blas/xblas.hpp>
 #include "small_gemm.hpp"
 
@@ -164,8 +165,12 @@ template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
           std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
+  const auto size = [](std::size_t extent) { return static_cast<int>(extent); };
   const std::size_t volume = m * n * k;
-  if (bt ? volume <= kTinyProduct : (m == 1 && n > 1) || volume <= kSmallProduct) {
+  // A column is its own transpose.
+  const bool column = n == 1 && m > 1 && !at && ldc == 1 && (bt || ldb == 1);
+  if (column && volume <= kTinyProduct) return tiny_gemm(at, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  if (bt ? volume <= kTinyProduct : !column && ((m == 1 && n > 1) || volume <= kSmallProduct)) {
     if (bt) return tiny_gemm(at, m, n, k, a, lda, b, ldb, beta, c, ldc);
     const std::size_t a_row = at ? 1 : lda, a_col = at ? lda : 1;
     return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, beta, c, ldc}.compute();
@@ -173,7 +178,9 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
   if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
     fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n,
          " is beyond BLAS' 32-bit sizes; split the product");
-  const auto size = [](std::size_t extent) { return static_cast<int>(extent); };
+  if (column)
+    return cxxblas::gemv<int>(cxxblas::RowMajor, cxxblas::NoTrans, size(m), size(k), T(1), a, size(lda), b, 1,
+                              beta, c, 1);
   if (m == 1 && n == 1) {  // of two vectors: several times as fast as a matrix product
     T product;
     cxxblas::dot<int>(size(k), a, at ? size(lda) : 1, b, bt ? 1 : size(ldb), product);
@@ -200,14 +207,54 @@ template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, 
 template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
                    const double*, std::size_t, double, double*, std::size_t);
 
+namespace {
+
+// Vectors of 16 bytes, which all processors have that matter.
+template <class T>
+using Quad __attribute__((vector_size(16))) = T;
+
+[[gnu::always_inline]] inline void transpose_tile(const float* from, std::size_t from_row, float* to,
+                                                  std::size_t to_row) {
+  Quad<float> a, b, c, d;
+  std::memcpy(&a, from, 16);
+  std::memcpy(&b, from + from_row, 16);
+  std::memcpy(&c, from + 2 * from_row, 16);
+  std::memcpy(&d, from + 3 * from_row, 16);
+  const Quad<float> ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Quad<float> cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+  std::memcpy(to, &a, 16);
+  std::memcpy(to + to_row, &b, 16);
+  std::memcpy(to + 2 * to_row, &c, 16);
+  std::memcpy(to + 3 * to_row, &d, 16);
+}
+
+[[gnu::always_inline]] inline void transpose_tile(const double* from, std::size_t from_row, double* to,
+                                                  std::size_t to_row) {
+  Quad<double> a, b;
+  std::memcpy(&a, from, 16);
+  std::memcpy(&b, from + from_row, 16);
+  const Quad<double> low = __builtin_shufflevector(a, b, 0, 2), high = __builtin_shufflevector(a, b, 1, 3);
+  std::memcpy(to, &low, 16);
+  std::memcpy(to + to_row, &high, 16);
+}
+
+}  // namespace
+
 template <class T>
 void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
-  constexpr std::size_t kTile = 16;
-  for (std::size_t i0 = 0; i0 < rows; i0 += kTile)
-    for (std::size_t j0 = 0; j0 < cols; j0 += kTile)
-      for (std::size_t j = j0; j < std::min(cols, j0 + kTile); ++j)  // writes side by side, strided reads
-        for (std::size_t i = i0; i < std::min(rows, i0 + kTile); ++i)
-          result[j * rows + i] = matrix[i * cols + j];
+  constexpr std::size_t kTile = 16 / sizeof(T), kBlock = 32;
+  const std::size_t tiled_rows = rows / kTile * kTile, tiled_cols = cols / kTile * kTile;
+  for (std::size_t i0 = 0; i0 < tiled_rows; i0 += kBlock)  // blocks that stay in the cache, both of them
+    for (std::size_t j0 = 0; j0 < tiled_cols; j0 += kBlock)
+      for (std::size_t j = j0; j < std::min(tiled_cols, j0 + kBlock); j += kTile)
+        for (std::size_t i = i0; i < std::min(tiled_rows, i0 + kBlock); i += kTile)
+          transpose_tile(matrix + i * cols + j, cols, result + j * rows + i, rows);
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = i < tiled_rows ? tiled_cols : 0; j < cols; ++j) result[j * rows + i] = matrix[i * cols + j];
 }
 
 template void transpose(const float*, std::size_t, std::size_t, float*);

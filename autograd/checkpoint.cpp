@@ -107,7 +107,7 @@ struct CheckpointNode : Node {
     sweep_nodes(tape, sweep, take_back.last(), true);
     for (std::size_t i = take_back.deferred(); i < tape.deferred.size(); ++i)
       if (const Deferred& d = tape.deferred[i]; d.rows)
-        sweep.flush(d.weight.differentiable() ? d.weight.slot : d.bias.slot);
+        sweep.flush(d.weight.differentiable() ? d.weight.slot() : d.bias.slot());
   }
 
   void record(Recorded& sweep) {
@@ -172,8 +172,8 @@ struct Made {
   Array<T> memory;
 
   bool contains(Place place, std::size_t count) const {
-    return place.slot == inside.slot && place.offset >= inside.offset &&
-           place.offset + count <= inside.offset + size;
+    return place.slot() == inside.slot() && place.offset() >= inside.offset() &&
+           place.offset() + count <= inside.offset() + size;
   }
 };
 
@@ -209,7 +209,7 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
     if (homes) own_home = homes(i, array);
     const bool home = own_home.memory.defined();
     if (home) std::copy_n(array.data(), array.size(), own_home.memory.data());
-    const bool inside = result.place().differentiable() && result.place().slot >= slots;
+    const bool inside = result.place().differentiable() && result.place().slot() >= slots;
     if (!(home ? result.differentiable() : inside)) {
       if (home) result = Var<T>(part(own_home.memory, 0, array.shape()));
       continue;
@@ -218,8 +218,8 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
       return !home && each.contains(result.place(), array.size());
     });
     if (whole != made.end()) {
-      const std::size_t offset = result.place().offset - whole->inside.offset;
-      const Place outside{whole->outside.slot, whole->outside.offset + offset};
+      const std::size_t offset = result.place().offset() - whole->inside.offset();
+      const Place outside{whole->outside.slot(), whole->outside.offset() + offset};
       result = Var<T>::recorded(part(whole->memory, offset, array.shape()), outside, tape->id);
       continue;
     }

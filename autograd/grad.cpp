@@ -12,11 +12,11 @@ namespace {
 class KeptGradients {
  public:
   KeptGradients(TapeStorage& tape, const std::vector<Place>& places) : tape_(tape), places_(places) {
-    for (const Place& place : places) before_.push_back(std::exchange(tape.slots[place.slot].keep, true));
+    for (const Place& place : places) before_.push_back(std::exchange(tape.slots[place.slot()].keep, true));
   }
   KeptGradients(const KeptGradients&) = delete;
   ~KeptGradients() {
-    for (std::size_t i = places_.size(); i-- > 0;) tape_.slots[places_[i].slot].keep = before_[i];
+    for (std::size_t i = places_.size(); i-- > 0;) tape_.slots[places_[i].slot()].keep = before_[i];
   }
 
  private:
@@ -68,7 +68,7 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       Var<T> g = sweep.gradient(places[i], inputs[i].shape());
       if (!g.defined()) {
-        if (!sweep.reached(places[i].slot)) need_use(inputs[i], i, options);
+        if (!sweep.reached(places[i].slot())) need_use(inputs[i], i, options);
         g = zeros<T>(inputs[i].shape());
       }
       result.push_back(std::move(g));
@@ -85,7 +85,7 @@ std::vector<Var<T>> grad(const Var<T>& output, std::span<const Var<T>> inputs, G
   Sweep sweep(*tape);
   std::size_t first_unused = inputs.size();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Slot& slot = tape->slots[places[i].slot];
+    const Slot& slot = tape->slots[places[i].slot()];
     if (slot.low == slot.high && slot.size) first_unused = std::min(first_unused, i);
     Array<T> array(inputs[i].shape(), T(0));  // of its own: other inputs may be windows of the same slot
     if (const T* g = sweep.gradient<T>(places[i], array.size())) std::copy_n(g, array.size(), array.data());

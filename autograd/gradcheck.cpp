@@ -237,7 +237,7 @@ class Search {
 
   std::string operand_name(Place place, std::size_t number) const {
     for (const Leaf& leaf : storage_.leaves) {
-      if (leaf.slot != place.slot) continue;
+      if (leaf.slot != place.slot()) continue;
       for (std::size_t i = 0; i < inputs_.size(); ++i)
         if (inputs_[i].array().block() == leaf.block) return input_name(options_, i);
       if (const std::string name = name_of(leaf.block); !name.empty()) return name;
@@ -259,7 +259,7 @@ class Search {
         if (leaf.block != inputs_[i].array().block()) continue;
         for (const Trace::Entry& entry : entries())
           for (const Description::Value& operand : entry.description.operands)
-            used |= operand.place.slot == leaf.slot;
+            used |= operand.place.slot() == leaf.slot;
       }
       if (!used)
         return "every op's rule is right by itself, and no op on the tape takes " + input_name(options_, i) +

@@ -102,22 +102,22 @@ std::vector<NodeInfo> detail::nodes_for(const char* call, const Tape& tape) {
         value.kind = ValueInfo::Kind::constant;
         continue;
       }
-      if (const std::ptrdiff_t number = leaf[operand.place.slot]; number >= 0) {
+      if (const std::ptrdiff_t number = leaf[operand.place.slot()]; number >= 0) {
         value.kind = ValueInfo::Kind::variable;
         value.sources = {static_cast<std::size_t>(number)};
         value.name = name_of(storage.leaves[value.sources[0]].block);
       } else {
         value.kind = ValueInfo::Kind::result;
-        const std::size_t begin = operand.place.offset;
-        value.sources = sources(written[operand.place.slot], begin, begin + operand.shape.size());
+        const std::size_t begin = operand.place.offset();
+        value.sources = sources(written[operand.place.slot()], begin, begin + operand.shape.size());
       }
     }
     const std::size_t bytes = entry.node->type->element_bytes;
     for (const Description::Value& made : description.results) {
       info.results.push_back({ValueInfo::Kind::result, made.shape, {}, {}});
       if (!in_place(description, made)) info.value_bytes += made.shape.size() * bytes;
-      written[made.place.slot].push_back(
-          {made.place.offset, made.place.offset + made.shape.size(), result.size() - 1});
+      written[made.place.slot()].push_back(
+          {made.place.offset(), made.place.offset() + made.shape.size(), result.size() - 1});
     }
     info.stash_bytes = description.stash_bytes;
     info.forward_seconds = seconds(entry.forward);

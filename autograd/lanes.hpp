@@ -45,6 +45,10 @@ struct Lane {
   Batch<T> value;
   T** stash;
 
+  // Copied member by member: as a whole, the pointer would be read as part of a vector, see word().
+  Lane(const Batch<T>& v, T** s) : value(v), stash(s) {}
+  Lane(const Lane& other) : value(other.value), stash(other.stash) {}
+
   // Not to be used: they say so, see map_mistakes.hpp.
   operator double() const { return lane_as_number<Lane>(); }
   operator Var<T>() const { return lane_as_var<Lane>(); }
@@ -57,9 +61,13 @@ template <class T, std::uint32_t kLive, bool kReplay>
 struct Dual {
   using value_type = T;
   static constexpr std::uint32_t live = kLive;
+  using Partials = std::array<Batch<T>, std::popcount(kLive)>;
   Batch<T> value;
-  std::array<Batch<T>, std::popcount(kLive)> partial;
+  Partials partial;
   T** stash;
+
+  Dual(const Batch<T>& v, const Partials& p, T** s) : value(v), partial(p), stash(s) {}
+  Dual(const Dual& other) : value(other.value), partial(other.partial), stash(other.stash) {}  // as of Lane
 
   template <std::size_t kInput>
   const Batch<T>& partial_of() const {
@@ -175,9 +183,7 @@ template <class F, class T, bool kReplay, std::uint32_t... kLives>
     const auto slopes = std::make_tuple(F::template slope<kI>(x.value..., y)...);
     using Slopes = std::remove_const_t<decltype(slopes)>;
     constexpr std::uint32_t kLive = (kLiveThrough<std::tuple_element_t<kI, Slopes>, kLives> | ...);
-    Dual<T, kLive, kReplay> result;
-    result.value = y;
-    result.stash = stash;
+    Dual<T, kLive, kReplay> result(y, {}, stash);
     const auto one_input = [&]<std::size_t kInput>() {
       constexpr std::size_t kAt = std::popcount(kLive & ((1u << kInput) - 1));
       bool first = true;

@@ -55,11 +55,11 @@ bool find_layout(const Shape& operand, const Shape& output, Layout& layout) {
 template <class T>
 bool overlap(const Operand<T>& a, std::size_t a_width, const Operand<T>& b, std::size_t b_width,
              std::size_t rows, std::size_t cols) {
-  if (!a.place.differentiable() || a.place.slot != b.place.slot) return false;
-  if (a.place.offset + operand_size(a, rows, cols) <= b.place.offset ||
-      b.place.offset + operand_size(b, rows, cols) <= a.place.offset)
+  if (!a.place.differentiable() || a.place.slot() != b.place.slot()) return false;
+  if (a.place.offset() + operand_size(a, rows, cols) <= b.place.offset() ||
+      b.place.offset() + operand_size(b, rows, cols) <= a.place.offset())
     return false;
-  if (a.place.offset != b.place.offset || a.layout != b.layout) return true;
+  if (a.place.offset() != b.place.offset() || a.layout != b.layout) return true;
   if (a.layout == Layout::full) return false;
   return a.layout != Layout::columns || a.width != b.width ||
          (a.first < b.first + b_width && b.first < a.first + a_width);

@@ -331,7 +331,7 @@ template <class In, class T>
   for (std::size_t i = 0; i < In::kOperands; ++i) {
     if (!In::blocks[i]) plain &= in[i].layout == Layout::full;
     for (std::size_t k = 0; k < i; ++k)
-      plain &= !in[i].place.differentiable() || in[i].place.slot != in[k].place.slot;
+      plain &= !in[i].place.differentiable() || in[i].place.slot() != in[k].place.slot();
   }
   if (!plain) return lay_out(in, In::blocks.data(), In::kOperands, shape, rows, cols);
   rows = cols = 1;

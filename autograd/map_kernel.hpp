@@ -162,13 +162,17 @@ struct RowCursor {
 };
 
 // The values of a map body, however many: a tuple of lanes (or Vars).
+template <class... X>
+[[gnu::always_inline]] inline std::tuple<X...> as_tuple(std::tuple<X...> results) {
+  return results;
+}
 template <class R>
-auto as_tuple(R&& result) {
+[[gnu::always_inline]] inline auto as_tuple(R&& results) {
   if constexpr (requires { std::tuple_size<std::remove_cvref_t<R>>::value; })
     return std::apply([](auto&&... x) { return std::make_tuple(std::forward<decltype(x)>(x)...); },
-                      std::forward<R>(result));
+                      std::forward<R>(results));
   else
-    return std::make_tuple(std::forward<R>(result));
+    return std::make_tuple(std::forward<R>(results));
 }
 
 // The lane that a body without a stash is called with, whichever input it is.

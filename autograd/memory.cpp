@@ -103,6 +103,7 @@ Block* allocate_block(std::size_t bytes) {
     block = p.free_list[size_class];
     if (block) [[likely]] {
       p.free_list[size_class] = block->next;
+      __builtin_prefetch(block->next, 1);  // the next request will want its header
       unpoison(block);
     } else {
       block = new_block(size_class);

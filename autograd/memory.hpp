@@ -59,7 +59,7 @@ struct alignas(64) Block {
   Block* next;                // in the pool
   const std::string* name;    // of the variable, or null
 
-  void* data() { return reinterpret_cast<char*>(this) + sizeof(Block); }
+  void* data() { return word(reinterpret_cast<char*>(this) + sizeof(Block)); }
 };
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // as many as a process can address
@@ -130,6 +130,7 @@ inline void* allocate_record() {
   ASAN_UNPOISON_MEMORY_REGION(record, kRecordBytes);
 #endif
   free_records = *static_cast<void**>(record);
+  __builtin_prefetch(free_records, 1);
   return record;
 }
 

@@ -11,10 +11,10 @@ namespace autograd::detail {
 template <class T>
 Var<T> RecordedSweep<T>::gradient(Place place, const Shape& shape) {
   if (!place.differentiable()) return {};
-  const std::size_t begin = place.offset, end = begin + shape.size();
+  const std::size_t begin = place.offset(), end = begin + shape.size();
   // Pieces that lie side by side are joined; layers of those are added.
   std::vector<Piece> inside;
-  for (const Piece& piece : pieces(place.slot)) {
+  for (const Piece& piece : pieces(place.slot())) {
     const std::size_t low = std::max(begin, piece.offset),
                       high = std::min(end, piece.offset + piece.value.size());
     if (low >= high) continue;
@@ -49,7 +49,7 @@ template <class T>
 void RecordedSweep<T>::add(Place place, const Shape& shape, const Var<T>& gradient) {
   if (!place.differentiable()) return;
   const Var<T> own = gradient.size() == shape.size() ? gradient : sum_to(gradient, shape);
-  pieces(place.slot).push_back({place.offset, own.reshape({own.size()})});
+  pieces(place.slot()).push_back({place.offset(), own.reshape({own.size()})});
 }
 
 template <class T>

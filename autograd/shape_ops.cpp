@@ -175,7 +175,7 @@ struct ConcatNode : LinearNode<T> {
   void backward(Sweep& sweep) {
     if (rows == 1) {
       Place from = out;
-      for (std::size_t i = 0; i < count; from.offset += parts[i++].width)
+      for (std::size_t i = 0; i < count; from = from + parts[i++].width)
         sweep.pass<T>(from, parts[i].place, parts[i].width);
       return;
     }
@@ -198,7 +198,7 @@ struct ConcatNode : LinearNode<T> {
     };
     if (rows == 1) {
       Place from = out;
-      for (std::size_t i = 0; i < count; from.offset += parts[i++].width)
+      for (std::size_t i = 0; i < count; from = from + parts[i++].width)
         if (parts[i].place.differentiable()) add(parts[i], sweep.gradient(from, {parts[i].width}));
       return;
     }

@@ -9,9 +9,9 @@
 namespace autograd::detail {
 const char* Sweep::arrived(Place place, std::size_t size) {
   if (!place.differentiable()) return nullptr;
-  Slot& slot = slots_[place.slot];
-  if (slot.pending) flush(place.slot);
-  const std::size_t begin = place.offset, end = begin + size;
+  Slot& slot = slots_[place.slot()];
+  if (slot.pending) flush(place.slot());
+  const std::size_t begin = place.offset(), end = begin + size;
   static const char empty = 0;
   if (!size) return &empty;  // a gradient without entries is always complete
   if (slot.low == slot.high || end <= slot.low || begin >= slot.high) return nullptr;
@@ -28,8 +28,8 @@ const char* Sweep::arrived(Place place, std::size_t size) {
 }
 
 char* Sweep::writable(Place place, std::size_t size, bool& accumulate) {
-  Slot& slot = slots_[place.slot];
-  const std::size_t bytes = slot.element_bytes, begin = place.offset, end = begin + size;
+  Slot& slot = slots_[place.slot()];
+  const std::size_t bytes = slot.element_bytes, begin = place.offset(), end = begin + size;
   if (!slot.gradient) {
     slot.gradient = allocate_block(slot.size * bytes);
     slot.data = static_cast<char*>(slot.gradient->data());
@@ -70,11 +70,11 @@ char* Sweep::writable(Place place, std::size_t size, bool& accumulate) {
 }
 
 bool Sweep::share(Place from, Place to, std::size_t size) {
-  Slot& target = slots_[to.slot];
-  if (target.gradient || to.offset != 0 || size != target.size || target.keep) return false;
-  const Slot& source = slots_[from.slot];
+  Slot& target = slots_[to.slot()];
+  if (target.gradient || to.offset() != 0 || size != target.size || target.keep) return false;
+  const Slot& source = slots_[from.slot()];
   target.gradient = retain(source.gradient);
-  target.data = source.data + from.offset * source.element_bytes;
+  target.data = source.data + from.offset() * source.element_bytes;
   target.low = 0;
   target.high = size;
   target.shared = true;
@@ -196,7 +196,7 @@ void Sweep::flush(SlotId id) {
   std::uint32_t i = std::exchange(slots_[id].pending, 0);
   while (i) {
     Deferred& d = deferred_[i - 1];
-    const std::size_t list = d.weight.slot == id ? 0 : 1;
+    const std::size_t list = d.weight.slot() == id ? 0 : 1;
     i = std::exchange(d.next_pending[list], 0);
     d.listed[list] = false;
     if (d.rows) d.flush(*this, d);
@@ -209,9 +209,9 @@ void Sweep::list_pending(std::uint32_t index) {
   const Place places[] = {d.weight, d.bias};
   for (std::size_t list = 0; list < 2; ++list) {
     if (!places[list].differentiable() || d.listed[list]) continue;
-    if (list == 1 && d.bias.slot == d.weight.slot) continue;  // one list serves both
+    if (list == 1 && d.bias.slot() == d.weight.slot()) continue;  // one list serves both
     d.listed[list] = true;
-    d.next_pending[list] = std::exchange(slots_[places[list].slot].pending, index);
+    d.next_pending[list] = std::exchange(slots_[places[list].slot()].pending, index);
   }
 }
 
@@ -244,7 +244,7 @@ class SweepEnd {
       d.rows = 0;
       d.listed[0] = d.listed[1] = false;
       for (const Place& place : {d.weight, d.bias})
-        if (place.differentiable()) tape_.slots[place.slot].pending = 0;
+        if (place.differentiable()) tape_.slots[place.slot()].pending = 0;
     }
     if (std::uncaught_exceptions() > exceptions_) clear_gradients(tape_);
   }
@@ -283,7 +283,7 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
       for (std::size_t i = 0; i < seed.size; ++i)
         data[i] += seed.data ? static_cast<const T*>(seed.data)[i] : T(1);
     };
-    tape.slots[seed.place.slot].element_bytes == sizeof(float) ? start(float{}) : start(double{});
+    tape.slots[seed.place.slot()].element_bytes == sizeof(float) ? start(float{}) : start(double{});
   }
   sweep_nodes(tape, sweep, nullptr, consume);
   if (consume) tape.last = nullptr;

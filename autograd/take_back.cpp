@@ -51,10 +51,10 @@ void TakeBack::keep_leaves() {
 void TakeBack::keep_products() {
   const auto slot_of_leaf = [&](std::size_t leaf) { return static_cast<SlotId>(slots_ + leaf - leaves_); };
   const auto rename = [&](Place& place) {
-    if (!place.differentiable() || place.slot < slots_) return true;
+    if (!place.differentiable() || place.slot() < slots_) return true;
     for (std::size_t leaf = leaves_; leaf < tape_.leaves.size(); ++leaf)
-      if (tape_.leaves[leaf].slot == place.slot) {
-        place.slot = slot_of_leaf(leaf);
+      if (tape_.leaves[leaf].slot == place.slot()) {
+        place = {slot_of_leaf(leaf), place.offset()};
         return true;
       }
     return false;
@@ -77,7 +77,7 @@ void TakeBack::keep_products() {
   for (Slot& slot : tape_.slots) slot.deferred = 0;
   for (std::size_t i = 0; i < kept; ++i) {
     Deferred& d = tape_.deferred[i];
-    std::uint32_t& latest = tape_.slots[d.weight.differentiable() ? d.weight.slot : d.bias.slot].deferred;
+    std::uint32_t& latest = tape_.slots[d.weight.differentiable() ? d.weight.slot() : d.bias.slot()].deferred;
     d.next = std::exchange(latest, static_cast<std::uint32_t>(i + 1));
   }
 }

@@ -108,7 +108,7 @@ DualSweep::DualSweep(TapeStorage& tape, TangentSweep& values)
 template <class T>
 void DualSweep::run(Place scalar, std::span<const Place> kept) {
   [[maybe_unused]] const FlushDenormals flush_denormals;
-  for (const Place& place : kept) tangent_arrays_.slots[place.slot].keep = true;
+  for (const Place& place : kept) tangent_arrays_.slots[place.slot()].keep = true;
   *gradients_.accumulator<T>(scalar, 1) += T(1);
   run_back<T>(tape_.last, nullptr, gradient_arrays_.slots.size());
   for (Deferred& d : tangent_arrays_.deferred)
@@ -132,7 +132,7 @@ void DualSweep::cross_product(std::uint32_t index, const T* a, Block* a_block, P
   const Deferred& d = tangent_arrays_.deferred[index - 1];
   if (!d.weight.differentiable()) return;
   if (const T* g = gradients_.gradient<T>(g_place, rows * d.out))
-    tangents_.product(products_ + index, a, a_block, g, gradients_.slot(g_place.slot).gradient, rows);
+    tangents_.product(products_ + index, a, a_block, g, gradients_.slot(g_place.slot()).gradient, rows);
 }
 
 template <class T>

@@ -61,11 +61,11 @@ class TangentSweep {
   const T* tangent(Place place, std::size_t size) {
     const T* data = sweep_.gradient<T>(place, size);
     if (data)
-      for (std::size_t i = 0; i < words_; ++i) current_[i] |= reached_by_[place.slot * words_ + i];
+      for (std::size_t i = 0; i < words_; ++i) current_[i] |= reached_by_[place.slot() * words_ + i];
     return data;
   }
   // The memory that it is in.
-  Block* block(Place place) { return arrays_.slots[place.slot].gradient; }
+  Block* block(Place place) { return arrays_.slots[place.slot()].gradient; }
   // The same as a constant of a shape; empty if it is zero.
   template <class T>
   Var<T> tangent_var(Place place, const Shape& shape);
@@ -74,7 +74,7 @@ class TangentSweep {
   // that became the result, or of a result that is an input itself.
   template <class T>
   Sink<T> result(Place place, std::size_t size) {
-    for (std::size_t i = 0; i < words_; ++i) reached_by_[place.slot * words_ + i] |= current_[i];
+    for (std::size_t i = 0; i < words_; ++i) reached_by_[place.slot() * words_ + i] |= current_[i];
     return sweep_.sink<T>(place, size);
   }
   // Adds a tangent of a result.
@@ -83,7 +83,7 @@ class TangentSweep {
 
   // Whether a value depends on an input. Windows of one slot count as one value.
   bool reached(Place place, std::size_t input) const {
-    return place.differentiable() && (reached_by_[place.slot * words_ + input / 64] >> input % 64 & 1);
+    return place.differentiable() && (reached_by_[place.slot() * words_ + input / 64] >> input % 64 & 1);
   }
 
   // The program of the body at hand; see MapNode.
@@ -134,7 +134,7 @@ class DualSweep {
   void run_back(Node* from, const Node* until, std::size_t slots);
 
   // Whether the gradient at a place is of use to a rule: that of a variable is not, only its tangent is.
-  bool flows_on(Place place) const { return place.differentiable() && !tape_.slots[place.slot].keep; }
+  bool flows_on(Place place) const { return place.differentiable() && !tape_.slots[place.slot()].keep; }
 
   // G^T A, gathered as by Sweep::product, where G is the gradient of a result and A the tangent of a value.
   template <class T>

@@ -69,7 +69,7 @@ SlotId TapeStorage::leaf_slot(ValueBase* value, Block* block) {
 std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_t in, std::size_t out,
                                             bool out_by_in) {
   constexpr int kMostLooked = 32;  // where one slot has more weights than that, each use gathers for itself
-  std::uint32_t& latest = slots[weight.differentiable() ? weight.slot : bias.slot].deferred;
+  std::uint32_t& latest = slots[weight.differentiable() ? weight.slot() : bias.slot()].deferred;
   int looked = 0;
   for (std::uint32_t i = latest; i && looked < kMostLooked; i = deferred[i - 1].next, ++looked) {
     const Deferred& d = deferred[i - 1];

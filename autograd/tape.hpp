@@ -31,13 +31,20 @@ constexpr SlotId kVariable = kConstant - 1;  // a variable: its block tells its 
 
 // Where the gradient of a value lives: `size` elements from `offset` of a slot. One word, since places are copied about
 // as often as pointers; new_slot sees to it that no slot or offset is too large for it.
-struct Place {
-  std::uint64_t slot : kSlotBits = kConstant;
-  std::uint64_t offset : 64 - kSlotBits = 0;
+class Place {
+ public:
   Place() = default;
-  Place(std::uint64_t at_slot, std::uint64_t at_offset) : slot(at_slot), offset(at_offset) {}
-  bool differentiable() const { return slot < kVariable; }
+  Place(SlotId slot, std::size_t offset) : word_(std::uint64_t{offset} << kSlotBits | slot) {}
+
+  SlotId slot() const { return static_cast<SlotId>(word_ & kConstant); }
+  std::size_t offset() const { return word_ >> kSlotBits; }
+  bool differentiable() const { return slot() < kVariable; }
+  // So many elements on.
+  Place operator+(std::size_t elements) const { return {slot(), offset() + elements}; }
   friend bool operator==(const Place&, const Place&) = default;
+
+ private:
+  std::uint64_t word_ = kConstant;
 };
 
 struct Node;
@@ -89,6 +96,9 @@ struct ValueBase {
   std::uint8_t element_bytes;
   Place place;
   std::uint64_t tape;  // that recorded it; 0 for constants and variables
+
+  ValueBase(bool is_published, std::size_t bytes, Place where, std::uint64_t recorded_by)
+      : published(is_published), element_bytes(static_cast<std::uint8_t>(bytes)), place(where), tape(recorded_by) {}
 };
 
 inline ValueBase* retain(ValueBase* value) {
@@ -313,7 +323,7 @@ class Sweep {
   template <class T>
   void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
     if (const T* g = gradient<T>(g_place, rows * deferred_[index - 1].out))
-      product(index, a, a_block, g, slot(g_place.slot).gradient, rows);
+      product(index, a, a_block, g, slot(g_place.slot()).gradient, rows);
   }
   template <class T>
   void product(std::uint32_t index, const T* a, Block* a_block, const T* g, Block* g_block, std::size_t rows);

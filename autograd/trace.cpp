@@ -52,7 +52,7 @@ std::optional<std::size_t> broadcast_entry(const Shape& small, const Shape& larg
 
 const Leaf* variable_at(const TapeStorage& tape, Place place) {
   for (const Leaf& leaf : tape.leaves)
-    if (place.differentiable() && leaf.slot == place.slot) return &leaf;
+    if (place.differentiable() && leaf.slot == place.slot()) return &leaf;
   return nullptr;
 }
 
@@ -75,7 +75,7 @@ std::string path_of(const std::vector<ScopeRecord>& scopes, std::uint32_t scope)
 const void* value_of(const TapeStorage& tape, const Description::Value& value, std::size_t element_bytes) {
   if (value.data) return value.data;
   if (const Leaf* variable = variable_at(tape, value.place))
-    return static_cast<const char*>(variable->block->data()) + value.place.offset * element_bytes;
+    return static_cast<const char*>(variable->block->data()) + value.place.offset() * element_bytes;
   return tape.trace->value(value.place, element_bytes);
 }
 
@@ -119,15 +119,15 @@ void Trace::end(TapeStorage& tape) {
 }
 
 void Trace::output(Place place, std::size_t element_bytes, Block* block, const void* data) {
-  if (values_.size() <= place.slot) values_.resize(place.slot + 1);
-  Value& value = values_[place.slot];
+  if (values_.size() <= place.slot()) values_.resize(place.slot() + 1);
+  Value& value = values_[place.slot()];
   release(std::exchange(value.block, retain(block)));
-  value.data = static_cast<const char*>(data) - place.offset * element_bytes;
+  value.data = static_cast<const char*>(data) - place.offset() * element_bytes;
 }
 
 const void* Trace::value(Place place, std::size_t element_bytes) const {
-  if (!place.differentiable() || place.slot >= values_.size() || !values_[place.slot].block) return nullptr;
-  return values_[place.slot].data + place.offset * element_bytes;
+  if (!place.differentiable() || place.slot() >= values_.size() || !values_[place.slot()].block) return nullptr;
+  return values_[place.slot()].data + place.offset() * element_bytes;
 }
 
 void Trace::before_rule() { rule_began_ = Clock::now(); }
@@ -231,11 +231,11 @@ void Trace::check_gradients(TapeStorage& tape, const Entry& entry) const {
   };
   const auto arrived = [&](const Description::Value& value) -> Arrived {
     if (!value.place.differentiable()) return {};
-    const Slot& slot = tape.slots[value.place.slot];
-    const std::size_t low = std::max(slot.low, value.place.offset),
-                      high = std::min(slot.high, value.place.offset + value.shape.size());
+    const Slot& slot = tape.slots[value.place.slot()];
+    const std::size_t low = std::max(slot.low, value.place.offset()),
+                      high = std::min(slot.high, value.place.offset() + value.shape.size());
     if (!slot.gradient || low >= high) return {};
-    return {slot.data + low * bytes, high - low, low - value.place.offset};
+    return {slot.data + low * bytes, high - low, low - value.place.offset()};
   };
   for (std::size_t i = 0; i < description.operands.size(); ++i) {
     const Description::Value& operand = description.operands[i];
@@ -303,7 +303,7 @@ std::string place_of_lambda(std::string_view type) {
 void TapeStorage::trace_node(Node* node) { trace->begin(*this, node); }
 void end_node(TapeStorage& tape) { tape.trace->end(tape); }
 void trace_output(TapeStorage& tape, Place place, Block* block, const void* data) {
-  tape.trace->output(place, tape.slots[place.slot].element_bytes, block, data);
+  tape.trace->output(place, tape.slots[place.slot()].element_bytes, block, data);
 }
 
 }  // namespace autograd::detail

@@ -18,14 +18,15 @@ void explain_update(const std::runtime_error& error, const std::string& name, co
 template <class T>
 struct Value : ValueBase {
   Array<T> array;
+
+  Value(Array<T>&& elements, Place where, std::uint64_t recorded_by)
+      : ValueBase(elements.block()->published, sizeof(T), where, recorded_by), array(std::move(elements)) {}
 };
 
 template <class T>
 Value<T>* new_value(Array<T>&& array, Place place, std::uint64_t tape) {
   static_assert(sizeof(Value<T>) <= kRecordBytes);
-  const bool published = array.block()->published;
-  return new (allocate_record()) Value<T>{
-      {.published = published, .element_bytes = sizeof(T), .place = place, .tape = tape}, std::move(array)};
+  return new (allocate_record()) Value<T>(std::move(array), place, tape);
 }
 
 // What an empty Var shows.
@@ -65,7 +66,9 @@ class Var {
   Var(Var&& other) noexcept : value_(detail::word(std::exchange(other.value_, nullptr))) {}
   Var& operator=(const Var& other) { return *this = Var(other); }
   Var& operator=(Var&& other) noexcept {
-    std::swap(value_, other.value_);
+    detail::Value<T>* const mine = detail::word(value_);
+    value_ = detail::word(other.value_);
+    other.value_ = mine;
     return *this;
   }
   ~Var() { detail::release(value_); }
@@ -102,9 +105,9 @@ class Var {
   }
 
   /// Whether a gradient can flow to this value.
-  bool differentiable() const { return place().slot != detail::kConstant; }
+  bool differentiable() const { return place().slot() != detail::kConstant; }
   /// Whether this is a variable, that is, a leaf of every tape.
-  bool is_variable() const { return place().slot == detail::kVariable; }
+  bool is_variable() const { return place().slot() == detail::kVariable; }
 
   /// What errors, gradcheck and graphs call a variable; empty until it is named.
   std::string name() const { return detail::name_of(elements().block()); }
@@ -202,7 +205,7 @@ class Var {
         const detail::TapeStorage* tape = detail::recording();
         if (tape && tape->id == value_->tape && !tape->trace) [[likely]]
           return value_->place;
-      } else if (value_->place.slot == detail::kConstant && !value_->array.block()->variable_id) {
+      } else if (value_->place.slot() == detail::kConstant && !value_->array.block()->variable_id) {
         return {};
       }
     }
@@ -243,7 +246,7 @@ class Var {
   Var window(Array<T> array) const {
     share();
     detail::Place place = value_->place;
-    if (place.differentiable()) place.offset += static_cast<std::size_t>(array.data() - elements().data());
+    if (place.differentiable()) place = place + static_cast<std::size_t>(array.data() - elements().data());
     return recorded(std::move(array), place, value_->tape);
   }
 
@@ -271,7 +274,7 @@ detail::Place Var<T>::resolve(const char* op) const {
   if (tape->trace) [[unlikely]]
     end_node(*tape);
   Block* const block = elements().block();
-  if (place().slot == kConstant) {  // a detached variable: the tape has to notice if it is updated
+  if (place().slot() == kConstant) {  // a detached variable: the tape has to notice if it is updated
     if (block->variable_id) tape->leaf_slot(value_, block);
     return {};
   }
@@ -388,8 +391,8 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
 // references to variables, which other threads may do too, would be slow.)
 template <class T>
 bool needs_reference(const Value<T>* value, Place place) {
-  return !(value->place.slot == kVariable && place.differentiable() &&
-           recording()->slots[place.slot].holder == value);
+  return !(value->place.slot() == kVariable && place.differentiable() &&
+           recording()->slots[place.slot()].holder == value);
 }
 
 // What a node keeps of an operand: its value, and its place on the tape. Nodes have no destructors; release() gives it
