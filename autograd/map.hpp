@@ -162,7 +162,7 @@ struct MapNode : Node {
               [&] {
                 const Var<T> g = sweep.gradient(out[kO], shape);
                 if (!g.defined()) return;
-                sweep.add(std::get<kO>(y).place(), std::get<kO>(y).shape(), g);
+                sweep.add(std::get<kO>(y).use(kName), std::get<kO>(y).shape(), g);  // y may be an input
                 any = true;
               }(),
               ...);

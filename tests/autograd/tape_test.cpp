@@ -296,9 +296,10 @@ TEST_CASE("one weight in several shapes") {
   const V x = test::random_array({2, 20}, 2);
   (void)ag::linear(V(test::random_array({2, 30}, 3)), w);
   const V turned = w.reshape({30, 20});
-  CHECK(test::difference(ag::linear(x, turned), ag::linear(x, V(turned.array().copy()))) == 0);
+  // A constant weight is not transposed before, so that the sums may be taken in another order.
+  CHECK(test::difference(ag::linear(x, turned), ag::linear(x, V(turned.array().copy()))) <= 1e-15);
   const V half = w.slice(0, 10).reshape({15, 20});
-  CHECK(test::difference(ag::linear(x, half), ag::linear(x, V(half.array().copy()))) == 0);
+  CHECK(test::difference(ag::linear(x, half), ag::linear(x, V(half.array().copy()))) <= 1e-15);
 }
 
 TEST_CASE("threads share variables, each with a tape of its own") {
