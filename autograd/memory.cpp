@@ -67,7 +67,6 @@ void trim(Pool& p) {
       unpoison(block);
       heap_free(block);
     }
-  p.stats.pooled_bytes = 0;
 }
 
 Pool::~Pool() {
@@ -87,7 +86,6 @@ Block* new_block(std::size_t size_class) {
   block->size_class = static_cast<std::uint16_t>(size_class);
   if (pool_is_gone) return block;
   ++pool.stats.heap_requests;
-  pool.stats.pooled_bytes += capacity;  // for an instant
   return block;
 }
 
@@ -109,7 +107,6 @@ Block* allocate_block(std::size_t bytes) {
       block = new_block(size_class);
     }
     MemoryStats& stats = p.stats;
-    stats.pooled_bytes -= block->capacity;
     stats.live_bytes += block->capacity;
     if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
   }
@@ -143,7 +140,6 @@ void free_block(Block* block) {
   if (pool_is_gone) return heap_free(block);
   Block*& head = pool.free_list[block->size_class];
   pool.stats.live_bytes -= block->capacity;  // wraps for a block of another thread; so does that thread's
-  pool.stats.pooled_bytes += block->capacity;
   poison(block);
   block->next = head;
   head = block;
@@ -180,7 +176,12 @@ std::string name_of(const Block* block) {
 
 }  // namespace detail
 
-MemoryStats memory_stats() { return detail::pool.stats; }
+MemoryStats memory_stats() {
+  MemoryStats stats = detail::pool.stats;
+  for (const detail::Block* block : detail::pool.free_list)
+    for (; block; block = block->next) stats.pooled_bytes += block->capacity;
+  return stats;
+}
 void reset_peak_memory() { detail::pool.stats.peak_bytes = detail::pool.stats.live_bytes; }
 void release_pooled_memory() { detail::trim(detail::pool); }
 

@@ -188,6 +188,14 @@ class Var {
   static Var recorded(Array<T> array, detail::Place place, std::uint64_t tape) {
     return Var(detail::new_value(std::move(array), place, tape));
   }
+  /// Lets other threads have handles of the value, see Confined.
+  const Var& publish() const {
+    if (value_ && !value_->published) {
+      detail::publish(elements().block());
+      value_->published = true;
+    }
+    return *this;
+  }
   /// Another handle of a value.
   static Var of(detail::Value<T>* value) {
     detail::retain(value);
@@ -378,7 +386,7 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   if (context.log) [[unlikely]]
     context.log->push_back({context.outputs, data, bytes});
   if (!tape) {
-    publish(block);
+    if (!context.confined) publish(block);
     return Var<T>::recorded({BlockRef(block), data, shape}, {}, 0);
   }
   const Place place{tape->new_slot(bytes / sizeof(T), sizeof(T)), 0};

@@ -37,7 +37,8 @@ void need_shape(const std::string& which, const ag::Shape& given, const ag::Shap
 /// nothing from the heap: every array comes from the thread's pool. That needs a cell whose step allocates
 /// nothing itself, as the built-in cells, maps, and layers do.
 ///
-/// A copy goes on from the same state by itself. A stream belongs to one thread at a time.
+/// A copy goes on from the same state by itself. A stream belongs to one thread at a time, and so do the Vars that a step
+/// computes: a cell that keeps some elsewhere than in its state must not give them to other threads.
 template <class C>
 class Stream {
  public:
@@ -59,6 +60,25 @@ class Stream {
     if (options.input_size) learn_sizes(ag::zeros<T>({batch_, options.input_size}));
   }
 
+  Stream(const Stream& other)
+      : cell_(other.cell_),
+        batch_(other.batch_),
+        input_size_(other.input_size_),
+        output_size_(other.output_size_),
+        steps_(other.steps_),
+        state_(other.state()) {}
+  Stream(Stream&&) noexcept = default;
+  Stream& operator=(Stream other) noexcept {
+    cell_ = std::move(other.cell_);
+    batch_ = other.batch_;
+    input_size_ = other.input_size_;
+    output_size_ = other.output_size_;
+    steps_ = other.steps_;
+    state_ = std::move(other.state_);
+    input_ = std::move(other.input_);
+    return *this;
+  }
+
   /// The output (B, H) for the next input x (B, F). Throws Error for another shape, and what the cell throws;
   /// the state is then as it was.
   ag::Var<T> step(const ag::Var<T>& x) {
@@ -67,7 +87,9 @@ class Stream {
       detail::wrong_input(x.shape(), batch_, input_size_);
     const ag::Var<T> input = x.detach();
     if (!input_size_) learn_sizes(input);
-    return advance(input);
+    ag::Var<T> output = advance(input);
+    output.publish();
+    return output;
   }
 
   /// The same on bare numbers: in (B F) and out (B H), row-major, out may be in.
@@ -81,10 +103,8 @@ class Stream {
       detail::wrong_span("input", in.size(), batch_, input_size_);
     if (out.size() != batch_ * output_size_) detail::wrong_span("output", out.size(), batch_, output_size_);
     std::copy(in.begin(), in.end(), writable_input());
-    const ag::Var<T> output = advance(input_.array);
+    const ag::Var<T> output = advance(input_);
     std::copy_n(output.array().data(), out.size(), out.begin());
-    if (__atomic_load_n(&input_.array.block()->references, __ATOMIC_ACQUIRE) != 1)
-      ag::detail::publish(input_.array.block());  // the cell has kept it
   }
 
   /// Goes back to the cell's initial state.
@@ -94,7 +114,10 @@ class Stream {
   }
 
   /// The state after the last step, of constants.
-  const State& state() const { return state_; }
+  const State& state() const {
+    publish_state();
+    return state_;
+  }
   /// Goes on from another state, such as the last one of unroll; it is detached. Throws Error if its shapes
   /// are not those of state().
   void set_state(const State& state) requires nn::State<State> {
@@ -117,18 +140,13 @@ class Stream {
     ag::Var<T> output;
     State state;
   };
-  // Memory that a copy of the stream has of its own.
-  struct Input {
-    ag::Array<T> array;
-    Input() = default;
-    Input(const Input&) {}
-    Input(Input&&) noexcept = default;
-    Input& operator=(Input other) noexcept {
-      array = std::move(other.array);
-      return *this;
-    }
-  };
+  // Where the Vars of a state can be found, they are published when others may get them, and not before.
+  struct None {};
+  using Confinement = std::conditional_t<nn::State<State>, ag::detail::Confined, None>;
 
+  void publish_state() const {
+    if constexpr (nn::State<State>) detail::for_each_var([](const auto& var) { var.publish(); }, state_);
+  }
   State initial() const {
     detail::need_size("stream", "batch", batch_);
     const ag::detail::NoRecording guard;
@@ -163,6 +181,7 @@ class Stream {
 
   ag::Var<T> advance(const ag::Var<T>& x) {
     const ag::detail::NoRecording guard;
+    [[maybe_unused]] const Confinement confined;
     Result result = result_of(x, state_);
     state_ = std::move(result.state);
     ++steps_;
@@ -173,6 +192,7 @@ class Stream {
   // holds the output and the state of the one before.
   void learn_sizes(const ag::Var<T>& x) {
     const ag::detail::NoRecording guard;
+    [[maybe_unused]] const Confinement confined;
     const Result first = result_of(x, state_);
     const Result second = result_of(x, first.state);
     output_size_ = first.output.size() / batch_;
@@ -182,7 +202,7 @@ class Stream {
 
   // Where the next input goes. The cell may have kept the last one, in its state.
   T* writable_input() {
-    ag::Array<T>& input = input_.array;
+    ag::Array<T>& input = input_;
     if (!input.defined() || __atomic_load_n(&input.block()->references, __ATOMIC_ACQUIRE) != 1)
       input = ag::Array<T>(ag::Shape{batch_, input_size_});
     return input.data();
@@ -191,7 +211,7 @@ class Stream {
   C cell_;
   std::size_t batch_, input_size_ = 0, output_size_ = 0, steps_ = 0;
   State state_;
-  Input input_;
+  ag::Array<T> input_;  // memory for the next input, which a copy of the stream has of its own
 };
 
 /// A cell that steps one input at a time with kept state, see Stream:
