@@ -64,6 +64,8 @@ std::string choose_kernel() {
 struct Runtime {
   std::string note = choose_kernel();
   int threads = 1;
+  // Multiplications of a product that is small for OpenBLAS: of its kernels, those for AVX-512 have some for such products.
+  std::size_t small_products = std::string(openblas_get_corename()) == "SkylakeX" ? 500'000 : 32'000;
   // Of the OpenMP runtime that oneDNN runs on, if it does.
   int (*omp_threads)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
   void (*set_omp_threads)(int) = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
@@ -155,8 +157,8 @@ class OmpThreads {
   int before_;
 };
 
-// Measured: oneDNN is ahead from 16 rows on, OpenBLAS below.
-bool prefer_dnnl(std::size_t m, std::size_t n, std::size_t k) { return m >= 16 && m * n * k >= 32 * 1024; }
+// Measured: oneDNN is ahead from 16 rows on, but for products that OpenBLAS has kernels for small matrices for.
+bool prefer_dnnl(std::size_t m, std::size_t volume) { return m >= 16 && volume >= runtime.small_products; }
 #endif
 
 }  // namespace
@@ -189,7 +191,7 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
   }
 #ifdef UNROLL_HAVE_DNNL
   if constexpr (std::is_same_v<T, float>)
-    if (prefer_dnnl(m, n, k)) {
+    if (prefer_dnnl(m, volume)) {
       const OmpThreads omp_threads;
       const auto dim = [](std::size_t extent) { return static_cast<dnnl_dim_t>(extent); };
       dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', dim(m), dim(n), dim(k), 1.0f, a, dim(lda), b, dim(ldb), beta,

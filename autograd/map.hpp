@@ -244,7 +244,10 @@ struct MapArgument<Var<T>> {
   using value_type = T;
   static constexpr std::size_t kBlocks = 0;
   static Shape shape(const Var<T>& x) { return x.shape(); }
-  static bool has_shape(const Var<T>& x, const Shape& shape) { return x.shape() == shape; }
+  // Or that of its last axis, as a bias has.
+  static bool has_shape(const Var<T>& x, const Shape& shape) {
+    return x.shape() == shape || (x.rank() == 1 && shape.rank() && x.shape()[0] == shape.back());
+  }
   static const Var<T>& var(const Var<T>& x) { return x; }
 };
 template <class T>
@@ -396,12 +399,14 @@ auto record_map(const char* op, const F& body, const X&... x) {
   const auto fill = [&]<class Each>(const Each& each) {
     using Argument = MapArgument<Each>;
     Operand<T>& operand = in[i++];
-    if constexpr (Argument::kBlocks != 0)
+    if constexpr (Argument::kBlocks != 0) {
       fill_columns(operand, each.matrix, Argument::first(each), Argument::width(each), shape, op);
-    else if (each.shape() == shape)
+    } else if (Argument::has_shape(each, shape)) {
       fill_full(operand, each, op);
-    else
+      if (operand.width != shape.size()) operand.layout = Layout::suffix;
+    } else {
       fill_broadcast(operand, each, shape, owners.add(), op);
+    }
   };
   (fill(x), ...);
   auto out = record_operands<T, In>(body, in, shape);
