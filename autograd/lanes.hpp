@@ -48,6 +48,11 @@ struct Lane {
   // Copied member by member: as a whole, the pointer would be read as part of a vector, see word().
   Lane(const Batch<T>& v, T** s) : value(v), stash(s) {}
   Lane(const Lane& other) : value(other.value), stash(other.stash) {}
+  Lane& operator=(const Lane& other) {
+    value = other.value;
+    stash = other.stash;
+    return *this;
+  }
 
   // Not to be used: they say so, see map_mistakes.hpp.
   operator double() const { return lane_as_number<Lane>(); }
@@ -68,6 +73,12 @@ struct Dual {
 
   Dual(const Batch<T>& v, const Partials& p, T** s) : value(v), partial(p), stash(s) {}
   Dual(const Dual& other) : value(other.value), partial(other.partial), stash(other.stash) {}  // as of Lane
+  Dual& operator=(const Dual& other) {
+    value = other.value;
+    partial = other.partial;
+    stash = other.stash;
+    return *this;
+  }
 
   template <std::size_t kInput>
   const Batch<T>& partial_of() const {

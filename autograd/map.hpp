@@ -68,6 +68,11 @@ struct MapNode : Node {
   using Kernel = MapKernel<T, F, In>;
   static constexpr std::size_t kOperands = In::kOperands, kInputs = In::kCount;
   static constexpr std::size_t kOutputs = Kernel::kOutputs;
+  // A single function that is costly: what it would leave in a stash is its result.
+  static constexpr bool kFromResult = [] {
+    if constexpr (Primitive<F>) return F::kCostly;
+    return false;
+  }();
   static constexpr const char* kName = [] {
     if constexpr (requires { F::kName; })
       return F::kName;
@@ -82,7 +87,8 @@ struct MapNode : Node {
   };
   Operand<T> in[kOperands];
   Place out[kOutputs];
-  Block* stash;
+  Block* stash;      // of the body's costly functions, or null
+  Value<T>* result;  // the output, if the rule reads it, or null
   Shape shape;
   std::size_t rows, cols;
   bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
@@ -104,7 +110,9 @@ struct MapNode : Node {
     Target<T> target[kOperands];
     find_targets(sweep, in, In::blocks.data(), kOperands, rows, cols, overlapping, target,
                  [](const Operand<T>& operand) { return operand.place.differentiable(); });
-    if (stash)
+    if constexpr (kFromResult)
+      Kernel::backward_from_result(in, gradient[0], result->array.data(), target, rows, cols);
+    else if (stash)
       Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
     else
       Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr);
@@ -231,6 +239,7 @@ struct MapNode : Node {
     for (Operand<T>& operand : in)
       if (std::exchange(operand.held, false)) detail::release(operand.value);
     detail::release(std::exchange(stash, nullptr));
+    detail::release(std::exchange(result, nullptr));
   }
 };
 
@@ -359,8 +368,9 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
       Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
       return out;
     }
-    const std::size_t results = Kernel::stash_results(body);
-    auto& node = tape->emplace<MapNode<T, F, In>>();
+    using Node = MapNode<T, F, In>;
+    const std::size_t results = Node::kFromResult ? 0 : Kernel::stash_results(body);
+    auto& node = tape->emplace<Node>();
     new (&node.body) F(body);
     for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
@@ -372,6 +382,8 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     node.cols = cols;
     node.overlapping = overlapping;
     node.stash = nullptr;
+    node.result = Node::kFromResult ? out[0].shared() : nullptr;
+    retain(node.result);
     if (results) {
       node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
       Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));

@@ -395,8 +395,8 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
 }
 
-// The reference that a node keeps to an operand; null where the tape's own to a variable that it has met serves. (Counting
-// references to variables, which other threads may do too, would be slow.)
+// Whether a node needs a reference of its own to an operand: not if that is a variable by which the tape has met it. (To
+// count references to variables, which other threads may do too, would be slow.)
 template <class T>
 bool needs_reference(const Value<T>* value, Place place) {
   return !(value->place.slot() == kVariable && place.differentiable() &&

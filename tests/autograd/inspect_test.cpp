@@ -353,14 +353,14 @@ TEST_CASE("summary: an op a row, what holds most first, and totals") {
   tanh(w);
   f + f;
   CHECK(summary(tape) ==
-        "op      nodes    values     stash\n"
-        "---------------------------------\n"
-        "square      2  4.00 KiB       0 B\n"
-        "tanh        1  2.00 KiB  2.00 KiB\n"
-        "linear      1  2.00 KiB       0 B\n"
-        "add         1      12 B       0 B\n"
-        "---------------------------------\n"
-        "total       5  8.01 KiB  2.00 KiB\n"
+        "op      nodes    values  stash\n"
+        "------------------------------\n"
+        "square      2  4.00 KiB    0 B\n"
+        "linear      1  2.00 KiB    0 B\n"
+        "tanh        1  2.00 KiB    0 B\n"
+        "add         1      12 B    0 B\n"
+        "------------------------------\n"
+        "total       5  8.01 KiB    0 B\n"
         "2 variables of 2.01 KiB\n");
 }
 

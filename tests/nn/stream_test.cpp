@@ -6,6 +6,7 @@
 #include <autograd/autograd.hpp>
 #include <cstring>
 #include <nn/nn.hpp>
+#include <thread>
 
 #include "counting_allocator.hpp"
 #include "fixture.hpp"
@@ -339,4 +340,26 @@ TEST_CASE("a span of a wrong size ends the program, and says why") {
         "(16, 3)); make them equal (in LSTMCell)");
   static_assert(noexcept(
       std::declval<nn::Stream<nn::LSTMCell<float>>&>()(std::span<const float>(), std::span<float>())));
+}
+
+TEST_CASE("what a stream has given out may be used by several threads") {
+  nn::Rng rng(1);
+  auto stream = nn::stream(nn::LSTMCell<float>(2, 3, rng));
+  const ag::Var<float> y = stream.step(normal<float>({1, 2}, 1));
+  const auto copied = stream;  // before anybody has asked for the state
+  (void)stream.step(normal<float>({1, 2}, 2));
+  for (const ag::Var<float>& var :
+       {y, stream.state().h, stream.state().c, copied.state().h, copied.state().c}) {
+    const std::uint32_t handles = var.shared()->references;
+    const auto use = [&] {
+      for (int i = 0; i < 200'000; ++i) {
+        const ag::Var<float> copy = var;
+        const ag::Array<float> elements = copy.array();
+      }
+    };
+    std::thread other(use);
+    use();
+    other.join();
+    CHECK(var.shared()->references == handles);  // counts that threads change without locks come out wrong
+  }
 }
