@@ -64,7 +64,8 @@ std::string choose_kernel() {
 struct Runtime {
   std::string note = choose_kernel();
   int threads = 1;
-  // Multiplications of a product that is small for OpenBLAS: of its kernels, those for AVX-512 have some for such products.
+  // Multiplications of a product that is small for OpenBLAS: of its kernels, those for AVX-512 have some for
+  // such products.
   std::size_t small_products = std::string(openblas_get_corename()) == "SkylakeX" ? 500'000 : 32'000;
   // Of the OpenMP runtime that oneDNN runs on, if it does.
   int (*omp_threads)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
@@ -140,24 +141,30 @@ void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a,
 }
 
 #ifdef UNROLL_HAVE_DNNL
+// Multiplications of a product from which on more than one thread is worth waiting for.
+constexpr std::size_t kThreadedProduct = 1'000'000;
+
 // OpenMP's number of threads is a setting of the calling thread, and the user's own: it is changed for one
 // product.
 class OmpThreads {
  public:
-  OmpThreads()
-      : before_(runtime.omp_threads && runtime.set_omp_threads ? runtime.omp_threads() : runtime.threads) {
-    if (before_ != runtime.threads) runtime.set_omp_threads(runtime.threads);
+  explicit OmpThreads(std::size_t volume) {
+    if (!runtime.omp_threads || !runtime.set_omp_threads) return;
+    before_ = now_ = runtime.omp_threads();
+    set(volume < kThreadedProduct ? 1 : runtime.threads);
   }
-  ~OmpThreads() {
-    if (before_ != runtime.threads) runtime.set_omp_threads(before_);
-  }
+  ~OmpThreads() { set(before_); }
   OmpThreads(const OmpThreads&) = delete;
 
  private:
-  int before_;
+  void set(int threads) {
+    if (threads != now_) runtime.set_omp_threads(now_ = threads);
+  }
+  int before_ = 0, now_ = 0;
 };
 
-// Measured: oneDNN is ahead from 16 rows on, but for products that OpenBLAS has kernels for small matrices for.
+// Measured: oneDNN is ahead from 16 rows on, but for products that OpenBLAS has kernels for small matrices
+// for.
 bool prefer_dnnl(std::size_t m, std::size_t volume) { return m >= 16 && volume >= runtime.small_products; }
 #endif
 
@@ -192,7 +199,7 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
 #ifdef UNROLL_HAVE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (prefer_dnnl(m, volume)) {
-      const OmpThreads omp_threads;
+      const OmpThreads omp_threads(volume);
       const auto dim = [](std::size_t extent) { return static_cast<dnnl_dim_t>(extent); };
       dnnl_sgemm(at ? 'T' : 'N', bt ? 'T' : 'N', dim(m), dim(n), dim(k), 1.0f, a, dim(lda), b, dim(ldb), beta,
                  c, dim(ldc));
@@ -222,8 +229,10 @@ using Quad __attribute__((vector_size(16))) = T;
   std::memcpy(&b, from + from_row, 16);
   std::memcpy(&c, from + 2 * from_row, 16);
   std::memcpy(&d, from + 3 * from_row, 16);
-  const Quad<float> ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Quad<float> cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Quad<float> ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                    ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Quad<float> cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                    cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
   a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
   b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
   c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
@@ -256,7 +265,8 @@ void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
         for (std::size_t i = i0; i < std::min(tiled_rows, i0 + kBlock); i += kTile)
           transpose_tile(matrix + i * cols + j, cols, result + j * rows + i, rows);
   for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = i < tiled_rows ? tiled_cols : 0; j < cols; ++j) result[j * rows + i] = matrix[i * cols + j];
+    for (std::size_t j = i < tiled_rows ? tiled_cols : 0; j < cols; ++j)
+      result[j * rows + i] = matrix[i * cols + j];
 }
 
 template void transpose(const float*, std::size_t, std::size_t, float*);
