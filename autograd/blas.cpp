@@ -142,7 +142,7 @@ void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a,
 
 #ifdef UNROLL_HAVE_DNNL
 // Multiplications of a product from which on more than one thread is worth waiting for.
-constexpr std::size_t kThreadedProduct = 1'000'000;
+constexpr std::size_t kThreadedProduct = 4'000'000;
 
 // OpenMP's number of threads is a setting of the calling thread, and the user's own: it is changed for one
 // product.
