@@ -121,7 +121,8 @@ struct BatchedProductNode : Node {
     gradients(
         g, a.var(), b.var(),
         [&](const Saved<T>& operand, const BatchedProduct& rule, const Var<T>& left, const Var<T>& right) {
-          sweep.add(operand.place, operand.shape(), record_batched("matmul", rule, left, right, operand.shape()));
+          sweep.add(operand.place, operand.shape(),
+                    record_batched("matmul", rule, left, right, operand.shape()));
         });
   }
 

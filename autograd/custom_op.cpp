@@ -157,9 +157,7 @@ struct CustomNode : Node {
     delete std::exchange(op, nullptr);
   }
 
-  static Var<T> constant(const Saved<T>& saved) {
-    return Array<T>(saved.value->array);
-  }
+  static Var<T> constant(const Saved<T>& saved) { return Array<T>(saved.value->array); }
 };
 
 }  // namespace

@@ -38,8 +38,9 @@ struct ProductNode : Node {
   Transpose ta, tb;
 
   ProductNode(const char* name, const Var<T>& left, Place left_place, const Var<T>& right, Place right_place,
-              Place bias_place, Place addend_place, Place result, const Sizes& size, std::uint32_t deferred_product,
-              bool with_bias, bool with_addend, Transpose left_transposed, Transpose right_transposed)
+              Place bias_place, Place addend_place, Place result, const Sizes& size,
+              std::uint32_t deferred_product, bool with_bias, bool with_addend, Transpose left_transposed,
+              Transpose right_transposed)
       : op(name),
         a(left, left_place),
         b(right, right_place),
@@ -181,7 +182,6 @@ struct ProductNode : Node {
   static Var<T> product(const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb);
 };
 
-
 template <class T>
 Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, const Var<T>& a, Transpose ta,
                       const Var<T>& b, Transpose tb, const Var<T>* bias, Var<T>* addend) {
@@ -219,8 +219,8 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     // For a vector, rows would be gathered that are each as large as its gradient.
     if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
       deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
-    tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place,
-                                  out.place(), size, deferred, bias != nullptr, addend != nullptr, ta, tb);
+    tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
+                                  deferred, bias != nullptr, addend != nullptr, ta, tb);
   }
   out.mark_fresh();
   return out;
@@ -277,7 +277,8 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Tran
                      Var<T>* addend) {
   const Shape &from = x.shape(), &w = weight.shape();
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
-  const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() && from.back() == w[in_axis] &&
+  const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() &&
+                    from.back() == w[in_axis] &&
                     (!bias || (bias->defined() && bias->rank() == 1 && bias->shape()[0] == w[out_axis]));
   if (!fits) [[unlikely]]
     fail_linear(op, x, weight, t, bias);
@@ -288,7 +289,8 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Tran
          ", and both must be equal");
   std::size_t rows = 1;
   for (std::size_t axis = 0; axis + 1 < from.rank(); ++axis) rows *= from[axis];
-  return record_product(op, {rows, w[in_axis], w[out_axis]}, shape, x, Transpose::no, weight, t, bias, addend);
+  return record_product(op, {rows, w[in_axis], w[out_axis]}, shape, x, Transpose::no, weight, t, bias,
+                        addend);
 }
 
 // The leading axes of a stack of matrices.

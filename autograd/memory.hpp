@@ -36,9 +36,9 @@ void release_pooled_memory();
 
 namespace detail {
 
-// A word by way of a general register. Compilers copy neighbouring members by one vector load, which a processor must hold
-// back until the stores of the single members are done, if they were just written: 6 ns each time (measured), and many
-// times in a time step.
+// A word by way of a general register. Compilers copy neighbouring members by one vector load, which a
+// processor must hold back until the stores of the single members are done, if they were just written: 6 ns
+// each time (measured), and many times in a time step.
 template <class Word>
 [[gnu::always_inline]] inline Word word(Word x) {
   static_assert(sizeof(Word) == 8);
@@ -114,7 +114,8 @@ class BlockRef {
   Block* block_ = nullptr;
 };
 
-// Records: small memory of one size, for what the handles of a value share. Each thread keeps those that it has freed.
+// Records: small memory of one size, for what the handles of a value share. Each thread keeps those that it
+// has freed.
 constexpr std::size_t kRecordBytes = 128;
 
 extern thread_local constinit void* free_records;  // each points to the next

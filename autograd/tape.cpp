@@ -87,9 +87,9 @@ std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_
 }
 
 void TapeStorage::fail_of_slot(std::size_t size) const {
-  fail("tape: ", slots.size(), " values, and another of ", size, " elements, are more than a tape can hold, which is ",
-       kVariable, " values of ", std::size_t{1} << (64 - kSlotBits),
-       " elements; compute in parts, each with a tape of its own");
+  fail("tape: ", slots.size(), " values, and another of ", size,
+       " elements, are more than a tape can hold, which is ", kVariable, " values of ",
+       std::size_t{1} << (64 - kSlotBits), " elements; compute in parts, each with a tape of its own");
 }
 
 void TapeStorage::next_chunk(std::size_t bytes) {

@@ -29,8 +29,8 @@ constexpr int kSlotBits = 28;
 constexpr SlotId kConstant = (SlotId{1} << kSlotBits) - 1;  // has no gradient
 constexpr SlotId kVariable = kConstant - 1;  // a variable: its block tells its slot on the active tape
 
-// Where the gradient of a value lives: `size` elements from `offset` of a slot. One word, since places are copied about
-// as often as pointers; new_slot sees to it that no slot or offset is too large for it.
+// Where the gradient of a value lives: `size` elements from `offset` of a slot. One word, since places are
+// copied about as often as pointers; new_slot sees to it that no slot or offset is too large for it.
 class Place {
  public:
   Place() = default;
@@ -88,7 +88,8 @@ inline constexpr NodeType node_type{
     },
     sizeof(typename N::value_type)};
 
-// What the handles of one value share: Var<T> is a reference to one, see var.hpp. It is counted as a block is.
+// What the handles of one value share: Var<T> is a reference to one, see var.hpp. It is counted as a block
+// is.
 struct ValueBase {
   std::uint32_t references = 1;
   bool published;
@@ -98,7 +99,10 @@ struct ValueBase {
   std::uint64_t tape;  // that recorded it; 0 for constants and variables
 
   ValueBase(bool is_published, std::size_t bytes, Place where, std::uint64_t recorded_by)
-      : published(is_published), element_bytes(static_cast<std::uint8_t>(bytes)), place(where), tape(recorded_by) {}
+      : published(is_published),
+        element_bytes(static_cast<std::uint8_t>(bytes)),
+        place(where),
+        tape(recorded_by) {}
 };
 
 inline ValueBase* retain(ValueBase* value) {
@@ -128,8 +132,8 @@ struct Slot {
   std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
   std::uint8_t element_bytes = 0;
   const ValueBase* holder = nullptr;  // of a variable's slot: what the tape holds
-  bool keep = false;    // asked for by the caller: survives its node
-  bool shared = false;  // memory that another slot sees: copied before it is written
+  bool keep = false;                  // asked for by the caller: survives its node
+  bool shared = false;                // memory that another slot sees: copied before it is written
 };
 
 // A variable that the tape has met.
@@ -277,8 +281,8 @@ class NoRecording {
   TapeStorage* saved_;
 };
 
-// Confines results to the thread for a scope: references to them are then counted without locks, 6 ns each. What is
-// given to others has to be published, see Var::publish.
+// Confines results to the thread for a scope: references to them are then counted without locks, 6 ns each.
+// What is given to others has to be published, see Var::publish.
 class Confined {
  public:
   Confined() : saved_(std::exchange(context.confined, true)) {}

@@ -126,7 +126,8 @@ void Trace::output(Place place, std::size_t element_bytes, Block* block, const v
 }
 
 const void* Trace::value(Place place, std::size_t element_bytes) const {
-  if (!place.differentiable() || place.slot() >= values_.size() || !values_[place.slot()].block) return nullptr;
+  if (!place.differentiable() || place.slot() >= values_.size() || !values_[place.slot()].block)
+    return nullptr;
   return values_[place.slot()].data + place.offset() * element_bytes;
 }
 

@@ -230,8 +230,8 @@ class Var {
   /// The id of the tape that recorded it; 0 for constants and variables.
   std::uint64_t tape_id() const { return value_ ? value_->tape : 0; }
 
-  /// Tells that nobody else has or will have a handle or a window of the value, unless this one is copied or used: an op
-  /// that consumes it may overwrite its elements.
+  /// Tells that nobody else has or will have a handle or a window of the value, unless this one is copied or
+  /// used: an op that consumes it may overwrite its elements.
   void mark_fresh() { value_->fresh = true; }
   bool fresh() const {
     return value_ && value_->fresh && __atomic_load_n(&value_->references, __ATOMIC_ACQUIRE) == 1;
@@ -395,16 +395,16 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
 }
 
-// Whether a node needs a reference of its own to an operand: not if that is a variable by which the tape has met it. (To
-// count references to variables, which other threads may do too, would be slow.)
+// Whether a node needs a reference of its own to an operand: not if that is a variable by which the tape has
+// met it. (To count references to variables, which other threads may do too, would be slow.)
 template <class T>
 bool needs_reference(const Value<T>* value, Place place) {
   return !(value->place.slot() == kVariable && place.differentiable() &&
            recording()->slots[place.slot()].holder == value);
 }
 
-// What a node keeps of an operand: its value, and its place on the tape. Nodes have no destructors; release() gives it
-// back.
+// What a node keeps of an operand: its value, and its place on the tape. Nodes have no destructors; release()
+// gives it back.
 template <class T>
 struct Saved {
   Value<T>* value = nullptr;

@@ -80,7 +80,8 @@ void OutputStack<T>::after_step(std::size_t t, ag::Var<T>& output) {
   const Destination& destination = context.destination;
   if (done_ && destination.taken && output.array().data() == reinterpret_cast<const T*>(destination.data) &&
       output.shape() == shape_ && scattered_.empty() && destination.recorded == differentiable_ &&
-      output.place() == (differentiable_ ? destination.place : Place{})) [[likely]] {  // as it was meant to be
+      output.place() == (differentiable_ ? destination.place : Place{}))
+      [[likely]] {  // as it was meant to be
     ++done_;
     context.destination.at = 0;
     return;

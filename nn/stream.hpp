@@ -37,8 +37,9 @@ void need_shape(const std::string& which, const ag::Shape& given, const ag::Shap
 /// nothing from the heap: every array comes from the thread's pool. That needs a cell whose step allocates
 /// nothing itself, as the built-in cells, maps, and layers do.
 ///
-/// A copy goes on from the same state by itself. A stream belongs to one thread at a time, and so do the Vars that a step
-/// computes: a cell that keeps some elsewhere than in its state must not give them to other threads.
+/// A copy goes on from the same state by itself. A stream belongs to one thread at a time, and so do the Vars
+/// that a step computes: a cell that keeps some elsewhere than in its state must not give them to other
+/// threads.
 template <class C>
 class Stream {
  public:
