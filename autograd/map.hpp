@@ -296,24 +296,6 @@ struct FirstTyped {};
 template <class X, class... Rest>
 struct FirstTyped<X, Rest...> : std::type_identity<typename MapArgument<X>::value_type> {};
 
-// Vars that are made only where they are needed.
-template <class T, std::size_t kMost>
-class SpareVars {
- public:
-  SpareVars() = default;
-  SpareVars(const SpareVars&) = delete;
-  ~SpareVars() {
-    for (std::size_t i = 0; i < count_; ++i) std::destroy_at(var(i));
-  }
-  Var<T>& add() { return *std::construct_at(var(count_++)); }
-
- private:
-  Var<T>* var(std::size_t i) { return reinterpret_cast<Var<T>*>(memory_) + i; }
-
-  std::size_t count_ = 0;
-  alignas(Var<T>) std::byte memory_[kMost * sizeof(Var<T>)];
-};
-
 extern template void fill_broadcast(Operand<float>&, const Var<float>&, const Shape&, Var<float>&,
                                     const char*);
 extern template void fill_broadcast(Operand<double>&, const Var<double>&, const Shape&, Var<double>&,
@@ -406,19 +388,20 @@ auto record_map(const char* op, const F& body, const X&... x) {
     shape = broadcast_shapes(op, shapes, blocks);
   }
   Operand<T> in[In::kOperands];
-  SpareVars<T, In::kOperands> owners;
+  Var<T> owners[In::kOperands];
   std::size_t i = 0;
   const auto fill = [&]<class Each>(const Each& each) {
     using Argument = MapArgument<Each>;
-    Operand<T>& operand = in[i++];
+    Operand<T>& operand = in[i];
     if constexpr (Argument::kBlocks != 0) {
       fill_columns(operand, each.matrix, Argument::first(each), Argument::width(each), shape, op);
     } else if (Argument::has_shape(each, shape)) {
       fill_full(operand, each, op);
       if (operand.width != shape.size()) operand.layout = Layout::suffix;
     } else {
-      fill_broadcast(operand, each, shape, owners.add(), op);
+      fill_broadcast(operand, each, shape, owners[i], op);
     }
+    ++i;
   };
   (fill(x), ...);
   auto out = record_operands<T, In>(body, in, shape);

@@ -1,8 +1,10 @@
 // What a tape records, for how long, and what gradients mean at the edges of it.
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <thread>
 
+#include "message_of.hpp"
 #include "random_arrays.hpp"
 
 namespace ag = autograd;
@@ -354,4 +356,41 @@ TEST_CASE("the elements of a gradient are found by the variable or by a window o
   CHECK(g.data(other) == nullptr);
   CHECK(other.rank() == 0);
   CHECK(other.is_variable());
+}
+
+TEST_CASE("a variable may be gone before backward: the tape keeps it") {
+  Tape tape;
+  V loss, x = random_variable({3}, 1);
+  {
+    const V w = random_variable({3}, 2);
+    loss = ag::sum(x * w * ag::map([](auto a, auto b) { return a * b; }, w, w.slice(0, 3)));
+  }
+  const V w = random_variable({3}, 2);  // its twin
+  CHECK(test::difference(tape.backward(loss).array(x), w * w * w) <= 1e-15);
+}
+
+TEST_CASE("an addend is written over only if nobody else has a handle, a copy or a window of it") {
+  const V w = random_variable({4, 3}, 1), x = random_variable({2, 3}, 2);
+  const ag::Array<double> sum = (ag::linear(x, w) + ag::linear(x, w)).array();
+  const auto add = [&](V c) { return ag::add_linear(std::move(c), x, w); };
+  V alone = ag::linear(x, w);
+  const double* memory = alone.shared()->array.data();  // without a look that others would have to know of
+  CHECK(add(std::move(alone)).shared()->array.data() == memory);
+  for (const auto& share : std::vector<std::function<V(const V&)>>{
+           [](const V& c) { return c; }, [](const V& c) { return c[0]; },
+           [](const V& c) { return c.detach(); }, [](const V& c) { return V(c.array()); }}) {
+    V shared = ag::linear(x, w);
+    const V other = share(shared);
+    const ag::Array<double> before = other.array().copy();
+    CHECK(test::difference(add(std::move(shared)), sum) <= 1e-15);
+    CHECK(test::difference(other, before) == 0);
+  }
+}
+
+TEST_CASE("a tape has limits that it tells") {
+  const Tape tape;
+  CHECK(test::message_of([&] { ag::detail::storage_of(tape).check_slot(std::size_t{1} << 36); }) ==
+        "tape: 0 values, and another of 68719476736 elements, are more than a tape can hold, which is "
+        "268435454 "
+        "values of 68719476736 elements; compute in parts, each with a tape of its own");
 }
