@@ -280,8 +280,9 @@ struct Transposed {
   const void* data = nullptr;
   BlockRef block;
 };
-// Direct-mapped by identity: a collision costs a transposition, nothing else.
-constexpr std::size_t kTransposedEntries = 64;
+// Direct-mapped by address, since a variable may be several weights: a collision costs a transposition,
+// nothing else.
+constexpr int kTransposedBits = 6;
 thread_local constinit Transposed* transposed = nullptr;
 struct TransposedOwner {
   Transposed* entries = nullptr;
@@ -297,9 +298,10 @@ thread_local TransposedOwner transposed_owner;
 template <class T>
 const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols) {
   if (!transposed) [[unlikely]] {
-    transposed = transposed_owner.entries = new Transposed[kTransposedEntries];
+    transposed = transposed_owner.entries = new Transposed[1 << kTransposedBits];
   }
-  Transposed& entry = transposed[variable->variable_id % kTransposedEntries];
+  const std::uint64_t hash = (reinterpret_cast<std::uintptr_t>(matrix) >> 4) * 0x9E3779B97F4A7C15u;
+  Transposed& entry = transposed[hash >> (64 - kTransposedBits)];
   if (entry.variable_id != variable->variable_id || entry.version != variable->version ||
       entry.data != matrix || entry.rows != rows || entry.cols != cols) {
     const std::size_t bytes = rows * cols * sizeof(T);
