@@ -326,84 +326,90 @@ struct MapKernel {
     store(address, gradient, count);
   }
 
-  // Calls lanes(row, column, elements, values of the operands' rows, targets in them, sums) for all of the
-  // output.
-  template <class Lanes>
-  [[gnu::always_inline]] static void walk_back(const Operand<T>* in, const Target<T>* target,
-                                               std::size_t rows, std::size_t cols, Lanes&& lanes) {
-    RowCursor<const T*> at[kOperands];
-    RowCursor<T*> to[kOperands];
-    for (std::size_t i = 0; i < kOperands; ++i) {
-      const RowStep step = row_step(in[i], cols);
-      at[i] = {in[i].data, in[i].data, step};
-      to[i] = {target[i].data, target[i].data, step};
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      T sums[kOperands] = {};  // of the row, for splats
-      for (std::size_t c = 0; c < cols; c += kLanes) lanes(r, c, at, to, sums);
-      for (std::size_t i = 0; i < kOperands; ++i) {
-        at[i].next();
-        if (!target[i].data) continue;
-        if (is_splat(in[i].layout)) *to[i].row += sums[i];
-        to[i].next();
-      }
-    }
-  }
-
   template <bool kReplay>
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
                                         const Target<T>* target, std::size_t rows, std::size_t cols,
                                         T* stash) {
-    walk_back(
-        in, target, rows, cols, [&](std::size_t r, std::size_t c, const auto* at, const auto* to, T* sums) {
-          const std::size_t count = cols - c;
-          [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-            const auto y = as_tuple(f(seed<kI, kReplay>(value<kI>(in, at, c, cols, count), &stash)...));
-            const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count)
-                                               : Batch<T>(T(0))...};
-            const auto deliver = [&]<std::size_t kInput>() {
-              if (!target[In::of[kInput].operand].data) return;
-              Batch<T> sum(T(0));
-              bool any = false;
-              const auto term = [&]<std::size_t kOutput>() {
-                using Y = std::tuple_element_t<kOutput, std::remove_const_t<decltype(y)>>;
-                if constexpr (Y::live >> kInput & 1) {
-                  const Batch<T> product = g[kOutput] * std::get<kOutput>(y).template partial_of<kInput>();
-                  sum = any ? Batch<T>(sum + product) : product;
-                  any = true;
-                }
-              };
-              (term.template operator()<kO>(), ...);
-              deliver_lane<kInput>(in, target, to, sums, c, cols, count, sum);
+    RowCursor<const T*> at[kOperands];
+    RowCursor<T*> to[kOperands];
+    start(in, target, cols, at, to);
+    for (std::size_t r = 0; r < rows; ++r) {
+      T sums[kOperands] = {};  // of the row, for splats
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
+          const auto y = as_tuple(f(seed<kI, kReplay>(value<kI>(in, at, c, cols, count), &stash)...));
+          const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
+          const auto deliver = [&]<std::size_t kInput>() {
+            if (!target[In::of[kInput].operand].data) return;
+            Batch<T> sum(T(0));
+            bool any = false;
+            const auto term = [&]<std::size_t kOutput>() {
+              using Y = std::tuple_element_t<kOutput, std::remove_const_t<decltype(y)>>;
+              if constexpr (Y::live >> kInput & 1) {
+                const Batch<T> product = g[kOutput] * std::get<kOutput>(y).template partial_of<kInput>();
+                sum = any ? Batch<T>(sum + product) : product;
+                any = true;
+              }
             };
-            (deliver.template operator()<kI>(), ...);
-          }
-          (Indices{}, std::make_index_sequence<kOutputs>{});
-        });
+            (term.template operator()<kO>(), ...);
+            deliver_lane<kInput>(in, target, to, sums, c, cols, count, sum);
+          };
+          (deliver.template operator()<kI>(), ...);
+        }
+        (Indices{}, std::make_index_sequence<kOutputs>{});
+      }
+      end_row(in, target, sums, at, to);
+    }
   }
 
   // The same of a single function, from its result.
   [[gnu::flatten]] static void backward_from_result(const Operand<T>* in, const T* gradient, const T* result,
                                                     const Target<T>* target, std::size_t rows,
                                                     std::size_t cols) {
-    walk_back(
-        in, target, rows, cols, [&](std::size_t r, std::size_t c, const auto* at, const auto* to, T* sums) {
-          const std::size_t count = cols - c;
-          const Batch<T> g = load(gradient + r * cols + c, count), y = load(result + r * cols + c, count);
-          [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-            const std::array<Batch<T>, In::kCount> x{value<kI>(in, at, c, cols, count)...};
-            const auto deliver = [&]<std::size_t kInput>() {
-              if (!target[In::of[kInput].operand].data) return;
-              const auto slope = F::template slope<kInput>(x[kI]..., y);
-              Batch<T> sum(T(0));
-              if constexpr (!std::is_same_v<std::remove_const_t<decltype(slope)>, Zero>)
-                sum = chain(slope, g);
-              deliver_lane<kInput>(in, target, to, sums, c, cols, count, sum);
-            };
-            (deliver.template operator()<kI>(), ...);
-          }
-          (Indices{});
-        });
+    RowCursor<const T*> at[kOperands];
+    RowCursor<T*> to[kOperands];
+    start(in, target, cols, at, to);
+    for (std::size_t r = 0; r < rows; ++r) {
+      T sums[kOperands] = {};
+      for (std::size_t c = 0; c < cols; c += kLanes) {
+        const std::size_t count = cols - c;
+        const Batch<T> g = load(gradient + r * cols + c, count), y = load(result + r * cols + c, count);
+        [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+          const std::array<Batch<T>, In::kCount> x{value<kI>(in, at, c, cols, count)...};
+          const auto deliver = [&]<std::size_t kInput>() {
+            if (!target[In::of[kInput].operand].data) return;
+            const auto slope = F::template slope<kInput>(x[kI]..., y);
+            Batch<T> sum(T(0));
+            if constexpr (!std::is_same_v<std::remove_const_t<decltype(slope)>, Zero>) sum = chain(slope, g);
+            deliver_lane<kInput>(in, target, to, sums, c, cols, count, sum);
+          };
+          (deliver.template operator()<kI>(), ...);
+        }
+        (Indices{});
+      }
+      end_row(in, target, sums, at, to);
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] static void start(const Operand<T>* in, const Target<T>* target, std::size_t cols,
+                                           RowCursor<const T*>* at, RowCursor<T*>* to) {
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      const RowStep step = row_step(in[i], cols);
+      at[i] = {in[i].data, in[i].data, step};
+      to[i] = {target[i].data, target[i].data, step};
+    }
+  }
+
+  [[gnu::always_inline]] static void end_row(const Operand<T>* in, const Target<T>* target, const T* sums,
+                                             RowCursor<const T*>* at, RowCursor<T*>* to) {
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      at[i].next();
+      if (!target[i].data) continue;
+      if (is_splat(in[i].layout)) *to[i].row += sums[i];
+      to[i].next();
+    }
   }
 };
 
