@@ -99,7 +99,7 @@ struct ProductNode : Node {
          beta, y, width);
   }
 
-  bool in_place() const { return addend.slot() == out.slot() && addend.offset() == out.offset(); }
+  bool in_place() const { return addend == out; }
   void pass_to_addend(Sweep& sweep) {
     if (addend.differentiable() && !in_place()) sweep.pass<T>(out, addend, rows * width);
   }

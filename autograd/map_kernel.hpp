@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "activations.hpp"
+#include "sweep.hpp"
 
 namespace autograd::detail {
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "sweep.hpp"
 #include "var.hpp"
 
 namespace autograd::detail {

@@ -1,4 +1,6 @@
 // The reverse sweep: where gradients arrive, how those of weights are gathered, and the walk itself.
+#include "sweep.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -7,6 +9,7 @@
 #include "trace.hpp"
 
 namespace autograd::detail {
+
 const char* Sweep::arrived(Place place, std::size_t size) {
   if (!place.differentiable()) return nullptr;
   Slot& slot = slots_[place.slot()];

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "body_program.hpp"
+#include "sweep.hpp"
 #include "var.hpp"
 
 namespace autograd::detail {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "blas.hpp"
+#include "sweep.hpp"
 #include "trace.hpp"
 #include "var.hpp"
 

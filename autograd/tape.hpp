@@ -1,4 +1,5 @@
-// The tape: a flat list of nodes in an arena, the gradient slots, and the reverse sweep over both.
+// The tape: a flat list of nodes in an arena, and the gradient slots. The reverse sweep over both is in
+// sweep.hpp.
 //
 // A node knows its rule; the sweep knows no node by name. Every differentiable value has a slot, and a Var
 // names a window of one: (slot, offset). Slices along axis 0 and reshapes are windows of the same slot, so
@@ -12,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "array.hpp"
 #include "scope.hpp"
+#include "value.hpp"
 
 namespace autograd {
 
@@ -23,29 +24,6 @@ class Gradients;
 class Tape;
 
 namespace detail {
-
-using SlotId = std::uint32_t;
-constexpr int kSlotBits = 28;
-constexpr SlotId kConstant = (SlotId{1} << kSlotBits) - 1;  // has no gradient
-constexpr SlotId kVariable = kConstant - 1;  // a variable: its block tells its slot on the active tape
-
-// Where the gradient of a value lives: `size` elements from `offset` of a slot. One word, since places are
-// copied about as often as pointers; new_slot sees to it that no slot or offset is too large for it.
-class Place {
- public:
-  Place() = default;
-  Place(SlotId slot, std::size_t offset) : word_(std::uint64_t{offset} << kSlotBits | slot) {}
-
-  SlotId slot() const { return static_cast<SlotId>(word_ & kConstant); }
-  std::size_t offset() const { return word_ >> kSlotBits; }
-  bool differentiable() const { return slot() < kVariable; }
-  // So many elements on.
-  Place operator+(std::size_t elements) const { return {slot(), offset() + elements}; }
-  friend bool operator==(const Place&, const Place&) = default;
-
- private:
-  std::uint64_t word_ = kConstant;
-};
 
 struct Node;
 class Sweep;
@@ -87,41 +65,6 @@ inline constexpr NodeType node_type{
           static_cast<const N&>(node).again(*static_cast<const std::span<const V>*>(operands));
     },
     sizeof(typename N::value_type)};
-
-// What the handles of one value share: Var<T> is a reference to one, see var.hpp. It is counted as a block
-// is.
-struct ValueBase {
-  std::uint32_t references = 1;
-  bool published;
-  bool fresh = false;  // no op has used the value yet, and nobody has looked at it
-  std::uint8_t element_bytes;
-  Place place;
-  std::uint64_t tape;  // that recorded it; 0 for constants and variables
-
-  ValueBase(bool is_published, std::size_t bytes, Place where, std::uint64_t recorded_by)
-      : published(is_published),
-        element_bytes(static_cast<std::uint8_t>(bytes)),
-        place(where),
-        tape(recorded_by) {}
-};
-
-inline ValueBase* retain(ValueBase* value) {
-  if (value) {
-    if (value->published)
-      __atomic_fetch_add(&value->references, 1u, __ATOMIC_RELAXED);
-    else
-      ++value->references;
-  }
-  return value;
-}
-
-void free_value(ValueBase* value);  // no reference left
-
-inline void release(ValueBase* value) {
-  if (value && (value->published ? __atomic_sub_fetch(&value->references, 1u, __ATOMIC_ACQ_REL) == 0
-                                 : --value->references == 0))
-    free_value(value);
-}
 
 struct Slot {
   Block* gradient = nullptr;
@@ -292,91 +235,6 @@ class Confined {
  private:
   bool saved_;
 };
-
-// Where a rule writes a gradient: `accumulate` tells whether to add to what is there or to overwrite garbage.
-template <class T>
-struct Sink {
-  T* data;
-  bool accumulate;
-};
-
-// The reverse sweep in progress, as a rule sees it.
-class Sweep {
- public:
-  explicit Sweep(TapeStorage& tape) : Sweep(tape.slots, tape.deferred, tape.trace) {}
-  // Over arrays of one's own, one for each slot of a tape. `at_once` computes products when they come.
-  Sweep(std::vector<Slot>& slots, std::vector<Deferred>& deferred, bool at_once)
-      : slots_(slots), deferred_(deferred), at_once_(at_once) {}
-
-  // The gradient that has arrived at a value, complete; null if none has.
-  template <class T>
-  const T* gradient(Place place, std::size_t size) {
-    return reinterpret_cast<const T*>(arrived(place, size));
-  }
-
-  // Where to write the gradient of an input of `size` elements.
-  template <class T>
-  Sink<T> sink(Place place, std::size_t size) {
-    bool accumulate = false;
-    char* data = writable(place, size, accumulate);
-    return {reinterpret_cast<T*>(data), accumulate};
-  }
-
-  // The same for a rule that cannot overwrite: zeros where nothing has arrived.
-  template <class T>
-  T* accumulator(Place place, std::size_t size) {
-    const Sink<T> s = sink<T>(place, size);
-    if (!s.accumulate) std::fill_n(s.data, size, T(0));
-    return s.data;
-  }
-
-  // Adds the gradient of an output to that of an input of the same size; shares the memory where it can.
-  template <class T>
-  void pass(Place from, Place to, std::size_t size);
-
-  // Adds G^T A (or its transpose, and the column sums of G) to a weight's (and a bias') gradient, sooner or
-  // later. The memory of A is that of a value, the memory of G that of the slot `g_place`, and both are
-  // final.
-  template <class T>
-  void product(std::uint32_t index, const T* a, Block* a_block, Place g_place, std::size_t rows) {
-    if (const T* g = gradient<T>(g_place, rows * deferred_[index - 1].out))
-      product(index, a, a_block, g, slot(g_place.slot()).gradient, rows);
-  }
-  template <class T>
-  void product(std::uint32_t index, const T* a, Block* a_block, const T* g, Block* g_block, std::size_t rows);
-
-  Slot& slot(SlotId id) { return slots_[id]; }
-  void flush(SlotId id);
-
- private:
-  void list_pending(std::uint32_t index);
-  const char* arrived(Place place, std::size_t size);
-  char* writable(Place place, std::size_t size, bool& accumulate);
-  bool share(Place from, Place to, std::size_t size);
-
-  std::vector<Slot>& slots_;
-  std::vector<Deferred>& deferred_;
-  bool at_once_;
-};
-
-extern template void Sweep::pass<float>(Place, Place, std::size_t);
-extern template void Sweep::pass<double>(Place, Place, std::size_t);
-extern template void Sweep::product(std::uint32_t, const float*, Block*, const float*, Block*, std::size_t);
-extern template void Sweep::product(std::uint32_t, const double*, Block*, const double*, Block*, std::size_t);
-
-// A gradient to start the sweep from. Null data stands for 1.
-struct Seed {
-  Place place;
-  std::size_t size;
-  const void* data;
-};
-
-// Runs the rules backwards from the seeds. With `consume`, every node gives back what it holds as soon as its
-// rule has run, and the tape is at its end.
-void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume);
-
-// Its walk: runs the rules from the last node back to, not including, `until`.
-void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consume);
 
 // Drops the gradients that a sweep has left in kept slots.
 void clear_gradients(TapeStorage& tape);

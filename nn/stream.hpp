@@ -57,27 +57,8 @@ class Stream {
   /// In the cell's initial state. The cell is copied, and a copy shares its parameters. Throws Error if batch
   /// is 0, and, given an input_size, if the cell does not take inputs (batch, input_size).
   explicit Stream(C cell, StreamOptions options = {})
-      : cell_(std::move(cell)), batch_(options.batch), state_(initial()) {
+      : cell_(std::move(cell)), batch_(options.batch), kept_(initial()) {
     if (options.input_size) learn_sizes(ag::zeros<T>({batch_, options.input_size}));
-  }
-
-  Stream(const Stream& other)
-      : cell_(other.cell_),
-        batch_(other.batch_),
-        input_size_(other.input_size_),
-        output_size_(other.output_size_),
-        steps_(other.steps_),
-        state_(other.state()) {}
-  Stream(Stream&&) noexcept = default;
-  Stream& operator=(Stream other) noexcept {
-    cell_ = std::move(other.cell_);
-    batch_ = other.batch_;
-    input_size_ = other.input_size_;
-    output_size_ = other.output_size_;
-    steps_ = other.steps_;
-    state_ = std::move(other.state_);
-    input_ = std::move(other.input_);
-    return *this;
   }
 
   /// The output (B, H) for the next input x (B, F). Throws Error for another shape, and what the cell throws;
@@ -104,29 +85,26 @@ class Stream {
       detail::wrong_span("input", in.size(), batch_, input_size_);
     if (out.size() != batch_ * output_size_) detail::wrong_span("output", out.size(), batch_, output_size_);
     std::copy(in.begin(), in.end(), writable_input());
-    const ag::Var<T> output = advance(input_);
+    const ag::Var<T> output = advance(kept_.input);
     std::copy_n(output.array().data(), out.size(), out.begin());
   }
 
   /// Goes back to the cell's initial state.
   void reset() {
-    state_ = initial();
+    kept_.state = initial();
     steps_ = 0;
   }
 
   /// The state after the last step, of constants.
-  const State& state() const {
-    publish_state();
-    return state_;
-  }
+  const State& state() const { return kept_.published(); }
   /// Goes on from another state, such as the last one of unroll; it is detached. Throws Error if its shapes
   /// are not those of state().
   void set_state(const State& state) requires nn::State<State> {
     auto check = [](const detail::StatePath& path, const auto& given, const auto& present) {
       detail::need_shape(path.text(), given.shape(), present.shape());
     };
-    detail::visit_state(detail::StatePath{}, check, state, std::as_const(state_));
-    state_ = detach(state);
+    detail::visit_state(detail::StatePath{}, check, state, std::as_const(kept_.state));
+    kept_.state = detach(state);
   }
 
   std::size_t batch() const { return batch_; }
@@ -145,9 +123,26 @@ class Stream {
   struct None {};
   using Confinement = std::conditional_t<nn::State<State>, ag::detail::Confined, None>;
 
-  void publish_state() const {
-    if constexpr (nn::State<State>) detail::for_each_var([](const auto& var) { var.publish(); }, state_);
-  }
+  // A copy of the stream gets the state, published, and memory for inputs of its own.
+  struct Kept {
+    State state;
+    ag::Array<T> input;
+
+    explicit Kept(State initial) : state(std::move(initial)) {}
+    Kept(const Kept& other) : state(other.published()) {}
+    Kept(Kept&&) noexcept = default;
+    Kept& operator=(Kept other) noexcept {
+      state = std::move(other.state);
+      input = std::move(other.input);
+      return *this;
+    }
+
+    const State& published() const {
+      if constexpr (nn::State<State>) detail::for_each_var([](const auto& var) { var.publish(); }, state);
+      return state;
+    }
+  };
+
   State initial() const {
     detail::need_size("stream", "batch", batch_);
     const ag::detail::NoRecording guard;
@@ -183,8 +178,8 @@ class Stream {
   ag::Var<T> advance(const ag::Var<T>& x) {
     const ag::detail::NoRecording guard;
     [[maybe_unused]] const Confinement confined;
-    Result result = result_of(x, state_);
-    state_ = std::move(result.state);
+    Result result = result_of(x, kept_.state);
+    kept_.state = std::move(result.state);
     ++steps_;
     return std::move(result.output);
   }
@@ -194,7 +189,7 @@ class Stream {
   void learn_sizes(const ag::Var<T>& x) {
     const ag::detail::NoRecording guard;
     [[maybe_unused]] const Confinement confined;
-    const Result first = result_of(x, state_);
+    const Result first = result_of(x, kept_.state);
     const Result second = result_of(x, first.state);
     output_size_ = first.output.size() / batch_;
     input_size_ = x.shape()[1];
@@ -203,7 +198,7 @@ class Stream {
 
   // Where the next input goes. The cell may have kept the last one, in its state.
   T* writable_input() {
-    ag::Array<T>& input = input_;
+    ag::Array<T>& input = kept_.input;
     if (!input.defined() || __atomic_load_n(&input.block()->references, __ATOMIC_ACQUIRE) != 1)
       input = ag::Array<T>(ag::Shape{batch_, input_size_});
     return input.data();
@@ -211,8 +206,7 @@ class Stream {
 
   C cell_;
   std::size_t batch_, input_size_ = 0, output_size_ = 0, steps_ = 0;
-  State state_;
-  ag::Array<T> input_;  // memory for the next input, which a copy of the stream has of its own
+  Kept kept_;
 };
 
 /// A cell that steps one input at a time with kept state, see Stream:

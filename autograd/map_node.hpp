@@ -1,0 +1,328 @@
+// The node of a map, and how one is recorded.
+#pragma once
+
+#include <span>
+
+#include "columns.hpp"
+#include "description.hpp"
+#include "map_kernel.hpp"
+#include "recorded_sweep.hpp"
+#include "tangent_sweep.hpp"
+
+namespace autograd {
+namespace detail {
+
+// The shape that NumPy's broadcasting gives, or an Error that names the op,
+// and the operands by their blocks' names.
+Shape broadcast_shapes(const char* op, std::span<const Shape> shapes, std::span<const Block* const> blocks);
+
+// The shape of an operand again, up to leading axes of extent 1.
+Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
+
+// Fills in an operand. `owner` keeps one that had to be broadcast to full size first.
+template <class T>
+void fill_broadcast(Operand<T>& operand, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
+// Throws unless a block of columns has as many elements as the output.
+void check_columns(const char* op, const Shape& matrix, std::size_t width, const Shape& shape);
+
+// An operand of the output's own shape.
+template <class T>
+[[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, const char* op) {
+  operand.place = x.use(op);
+  operand.data = x.array().data();
+  operand.value = x.shared();
+  operand.width = x.size();
+  operand.first = 0;
+  operand.layout = Layout::full;
+}
+
+// A block of columns, or several side by side, of this width each.
+template <class T>
+[[gnu::always_inline]] inline void fill_columns(Operand<T>& operand, const Var<T>& matrix, std::size_t first,
+                                                std::size_t width, const Shape& shape, const char* op) {
+  operand.place = matrix.use(op);
+  if (!matrix.shape().equals_but_last(shape) || width != shape.back()) [[unlikely]]
+    check_columns(op, matrix.shape(), width, shape);
+  operand.data = matrix.array().data() + first;
+  operand.value = matrix.shared();
+  operand.width = matrix.shape().back();
+  operand.first = first;
+  operand.layout = Layout::columns;
+}
+
+// The rules of a map beyond its gradient.
+template <class T>
+void tangent_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments, TangentSweep& sweep);
+template <class T>
+void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments,
+                           DualSweep& sweep);
+
+// A body on operands, recorded as one node.
+template <class T, class In, class F>
+auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape& shape);
+
+template <class T, class F, class In>
+struct MapNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  using Kernel = MapKernel<T, F, In>;
+  static constexpr std::size_t kOperands = In::kOperands, kInputs = In::kCount;
+  static constexpr std::size_t kOutputs = Kernel::kOutputs;
+  // A single function that is costly: what it would leave in a stash is its result.
+  static constexpr bool kFromResult = [] {
+    if constexpr (Primitive<F>) return F::kCostly;
+    return false;
+  }();
+  static constexpr const char* kName = [] {
+    if constexpr (requires { F::kName; })
+      return F::kName;
+    else
+      return "map";
+  }();
+
+  MapNode() {}  // NOLINT(modernize-use-equals-default): of a union
+
+  union {
+    F body;  // set by map(); no destructor runs
+  };
+  Operand<T> in[kOperands];
+  Place out[kOutputs];
+  Block* stash;      // of the body's costly functions, or null
+  Value<T>* result;  // the output, if the rule reads it, or null
+  Shape shape;
+  std::size_t rows, cols;
+  bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
+
+  void backward(Sweep& sweep) {
+    const std::size_t size = rows * cols;
+    const T* gradient[kOutputs];
+    bool any = false;
+    for (std::size_t o = 0; o < kOutputs; ++o)
+      any |= (gradient[o] = sweep.gradient<T>(out[o], size)) != nullptr;
+    if (!any) return;
+    if constexpr (std::is_same_v<F, fn::Add>) {  // the gradient itself, shared where it can be
+      if (in[0].layout == Layout::full && in[1].layout == Layout::full) {
+        sweep.pass<T>(out[0], in[0].place, size);
+        sweep.pass<T>(out[0], in[1].place, size);
+        return;
+      }
+    }
+    Target<T> target[kOperands];
+    find_targets(sweep, in, In::blocks.data(), kOperands, rows, cols, overlapping, target,
+                 [](const Operand<T>& operand) { return operand.place.differentiable(); });
+    if constexpr (kFromResult)
+      Kernel::backward_from_result(in, gradient[0], result->array.data(), target, rows, cols);
+    else if (stash)
+      Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
+    else
+      Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr);
+  }
+
+  // Beyond the gradient, by the body's program.
+  void tangent(TangentSweep& sweep) { tangent_of_body(program(sweep), arguments(), sweep); }
+  void backward_dual(DualSweep& sweep) { backward_dual_of_body(program(sweep.values()), arguments(), sweep); }
+
+  BodyArguments<T> arguments() const { return {in, In::blocks, In::of, out, rows, cols, overlapping}; }
+
+  const BodyProgram<T>& program(TangentSweep& sweep) const {
+    BodyProgram<T>& program = sweep.program<T>();
+    if (std::is_empty_v<F> && program.is_of(type)) return program;
+    program.begin(type, kInputs);
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      std::apply([&](const auto&... y) { (program.give(y), ...); },
+                 as_tuple(static_cast<const F&>(body)(program.input(kI)...)));
+    }
+    (std::make_index_sequence<kInputs>{});
+    return program;
+  }
+
+  void record(RecordedSweep<T>& sweep) {
+    std::array<Var<T>, kOperands> x;
+    for (std::size_t i = 0; i < kOperands; ++i) x[i] = Var<T>::of(in[i].value);
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      if constexpr (Primitive<F> && In::kColumnOperands == 0) {
+        const Var<T> g = sweep.gradient(out[0], shape);
+        if (!g.defined()) return;
+        const Var<T> y = needs_output ? elementwise<F>(x[kI]...) : Var<T>();
+        const auto one = [&]<std::size_t kInput>() {
+          if (!in[kInput].place.differentiable()) return;
+          const auto slope = F::template slope<kInput>(x[kI]..., y);
+          using Slope = std::remove_const_t<decltype(slope)>;
+          if constexpr (std::is_same_v<Slope, One>)
+            sweep.add(in[kInput].place, x[kInput].shape(), g);
+          else if constexpr (std::is_same_v<Slope, MinusOne>)
+            sweep.add(in[kInput].place, x[kInput].shape(), -g);
+          else if constexpr (std::is_same_v<Slope, Gate<Var<T>, true>>)
+            sweep.add(in[kInput].place, x[kInput].shape(), where(slope.condition, g, T(0)));
+          else if constexpr (std::is_same_v<Slope, Gate<Var<T>, false>>)
+            sweep.add(in[kInput].place, x[kInput].shape(), where(slope.condition, T(0), g));
+          else if constexpr (!std::is_same_v<Slope, Zero>)
+            sweep.add(in[kInput].place, x[kInput].shape(), g * slope);
+        };
+        (one.template operator()<kI>(), ...);
+      } else {
+        // The body once more, on Vars: a node for each of its functions, whose rules are then run.
+        Node* before = recording()->last;
+        const auto y = as_tuple(static_cast<const F&>(body)(input_var(x, kI)...));
+        bool any = false;
+        [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+          (
+              [&] {
+                const Var<T> g = sweep.gradient(out[kO], shape);
+                if (!g.defined()) return;
+                sweep.add(std::get<kO>(y).use(kName), std::get<kO>(y).shape(), g);  // y may be an input
+                any = true;
+              }(),
+              ...);
+        }
+        (std::make_index_sequence<kOutputs>{});
+        if (any) sweep.run(recording()->last, before);
+      }
+    }
+    (std::make_index_sequence<kInputs>{});
+  }
+
+  static constexpr bool needs_output = [] {
+    if constexpr (Primitive<F>) return F::kCostly || std::is_same_v<F, fn::Divide>;
+    return false;
+  }();
+
+  Var<T> input_var(const std::array<Var<T>, kOperands>& x, std::size_t input) const {
+    const auto [operand, block] = In::of[input];
+    return In::blocks[operand] ? columns(x[operand], in[operand].first + block * cols, cols).var()
+                               : x[operand];
+  }
+
+  // Columns of one matrix are one operand to others: which one each of ours is part of.
+  std::array<std::size_t, kOperands> matrices(std::size_t& count) const {
+    std::array<std::size_t, kOperands> matrix{};
+    count = 0;
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      matrix[i] = count;
+      for (std::size_t k = 0; k < i; ++k)
+        if (In::blocks[i] && In::blocks[k] && in[i].width == in[k].width &&
+            in[i].data - in[i].first == in[k].data - in[k].first && in[i].place == in[k].place)
+          matrix[i] = matrix[k];
+      count += matrix[i] == count;
+    }
+    return matrix;
+  }
+
+  void describe(Description& description) const {
+    description.op = kName;
+    if constexpr (!Primitive<F>) description.detail = place_of_body<F>();
+    std::size_t count;
+    const auto matrix = matrices(count);
+    description.operands.resize(count);
+    for (std::size_t i = 0; i < kOperands; ++i)
+      description.operands[matrix[i]] = {in[i].place, operand_shape(in[i].layout, in[i].width, shape),
+                                         in[i].place.differentiable() ? nullptr : in[i].data - in[i].first};
+    for (const Place& place : out) description.result(place, shape);
+    if (stash) description.stash_bytes = stash->capacity;
+  }
+
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+    std::size_t count;
+    const auto matrix = matrices(count);
+    Operand<T> operands[kOperands];
+    Var<T> owners[kOperands];
+    for (std::size_t i = 0; i < kOperands; ++i)
+      if (In::blocks[i])
+        fill_columns(operands[i], x[matrix[i]], in[i].first, shape.back(), shape, kName);
+      else
+        fill_broadcast(operands[i], x[matrix[i]], shape, owners[i], kName);
+    auto results = record_operands<T, In>(body, operands, shape);
+    return {results.begin(), results.end()};
+  }
+
+  void release() {
+    for (Operand<T>& operand : in)
+      if (std::exchange(operand.held, false)) detail::release(operand.value);
+    detail::release(std::exchange(stash, nullptr));
+    detail::release(std::exchange(result, nullptr));
+  }
+};
+
+extern template void fill_broadcast(Operand<float>&, const Var<float>&, const Shape&, Var<float>&,
+                                    const char*);
+extern template void fill_broadcast(Operand<double>&, const Var<double>&, const Shape&, Var<double>&,
+                                    const char*);
+// How operands of any layout lie over the output: in how many rows of a common length. Returns whether two of
+// them are overlapping parts of one slot.
+template <class T>
+bool lay_out(const Operand<T>* in, const std::size_t* blocks, std::size_t operands, const Shape& shape,
+             std::size_t& rows, std::size_t& cols);
+extern template void tangent_of_body(const BodyProgram<float>&, const BodyArguments<float>&, TangentSweep&);
+extern template void tangent_of_body(const BodyProgram<double>&, const BodyArguments<double>&, TangentSweep&);
+extern template void backward_dual_of_body(const BodyProgram<float>&, const BodyArguments<float>&,
+                                           DualSweep&);
+extern template void backward_dual_of_body(const BodyProgram<double>&, const BodyArguments<double>&,
+                                           DualSweep&);
+extern template bool lay_out(const Operand<float>*, const std::size_t*, std::size_t, const Shape&,
+                             std::size_t&, std::size_t&);
+extern template bool lay_out(const Operand<double>*, const std::size_t*, std::size_t, const Shape&,
+                             std::size_t&, std::size_t&);
+
+// The same at once for what time steps are made of: values of the output's shape and columns, each of a slot
+// of its own.
+template <class In, class T>
+[[gnu::always_inline]] inline bool lay_out(const Operand<T>* in, const Shape& shape, std::size_t& rows,
+                                           std::size_t& cols) {
+  bool plain = true;
+  for (std::size_t i = 0; i < In::kOperands; ++i) {
+    if (!In::blocks[i]) plain &= in[i].layout == Layout::full;
+    for (std::size_t k = 0; k < i; ++k)
+      plain &= !in[i].place.differentiable() || in[i].place.slot() != in[k].place.slot();
+  }
+  if (!plain) return lay_out(in, In::blocks.data(), In::kOperands, shape, rows, cols);
+  rows = cols = 1;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis)
+    (In::kColumnOperands && axis + 1 < shape.rank() ? rows : cols) *= shape[axis];
+  return false;
+}
+
+template <class T, class In, class F>
+auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape& shape) {
+  using Kernel = MapKernel<T, F, In>;
+  std::size_t rows = 0, cols = 0;
+  const bool overlapping = lay_out<In>(in, shape, rows, cols);
+  bool differentiable = false;
+  for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
+  TapeStorage* tape = differentiable ? recording() : nullptr;
+
+  return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+    std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
+    T* const data[] = {const_cast<T*>(out[kO].array().data())...};
+    if (!tape) {
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      return out;
+    }
+    using Node = MapNode<T, F, In>;
+    const std::size_t results = Node::kFromResult ? 0 : Kernel::stash_results(body);
+    auto& node = tape->emplace<Node>();
+    new (&node.body) F(body);
+    for (std::size_t i = 0; i < In::kOperands; ++i) {
+      node.in[i] = in[i];
+      if ((node.in[i].held = needs_reference(in[i].value, in[i].place))) retain(in[i].value);
+    }
+    ((node.out[kO] = out[kO].place()), ...);
+    node.shape = shape;
+    node.rows = rows;
+    node.cols = cols;
+    node.overlapping = overlapping;
+    node.stash = nullptr;
+    node.result = Node::kFromResult ? out[0].shared() : nullptr;
+    retain(node.result);
+    if (results) {
+      node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
+      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
+    } else {
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+    }
+    return out;
+  }
+  (std::make_index_sequence<Kernel::kOutputs>{});
+}
+
+}  // namespace detail
+}  // namespace autograd
