@@ -104,7 +104,7 @@ struct CheckpointNode : Node {
     each_own(again, [&](const Saved<T>& result, const Var<T>& y) {
       sweep.pass<T>(result.place, y.use("checkpoint"), y.size());
     });
-    sweep_nodes(tape, sweep, take_back.last(), true);
+    sweep_nodes(tape, sweep, take_back.last(), After::release);
     for (std::size_t i = take_back.deferred(); i < tape.deferred.size(); ++i)
       if (const Deferred& d = tape.deferred[i]; d.rows)
         sweep.flush(d.weight.differentiable() ? d.weight.slot() : d.bias.slot());

@@ -3,6 +3,7 @@
 #include "batched_product.hpp"
 #include "description.hpp"
 #include "recorded_sweep.hpp"
+#include "replay.hpp"
 #include "tangent_sweep.hpp"
 
 namespace autograd {
@@ -24,6 +25,30 @@ struct Sizes {
   std::size_t rows, in, out;
 };
 
+// Y = op(A) op(B) [+ bias] [+ addend], where `in_place` says that Y is the addend.
+template <class T>
+void compute_product(const Sizes& size, const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb,
+                     const Var<T>* bias, const Var<T>* addend, bool in_place, T* y) {
+  bool add = in_place;
+  if (addend && !in_place) {
+    std::copy_n(addend->array().data(), size.rows * size.out, y);
+    add = true;
+  }
+  if (bias) {
+    const T* row = bias->array().data();
+    for (std::size_t r = 0; r < size.rows; ++r)
+      for (std::size_t j = 0; j < size.out; ++j)
+        y[r * size.out + j] = add ? y[r * size.out + j] + row[j] : row[j];
+    add = true;
+  }
+  if (ta == Transpose::no)
+    times_weight(a.array().data(), size.rows, size.in, size.out, b.array().block(), b.array().data(), tb,
+                 T(add), y);
+  else
+    gemm(ta, tb, size.rows, size.out, size.in, a.array().data(), size.rows, b.array().data(),
+         tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
+}
+
 // op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
 template <class T>
 struct ProductNode : Node {
@@ -32,6 +57,7 @@ struct ProductNode : Node {
   const char* op;
   Saved<T> a, b;
   Place bias, addend, out;
+  Result<T> result;
   std::size_t rows, in, width;
   std::uint32_t deferred;  // how the gradient of B is gathered, or 0
   bool has_bias, has_addend;
@@ -171,11 +197,54 @@ struct ProductNode : Node {
     if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
   }
 
+  // Whether a call is the one of the last tape again; `consumes` tells that the addend may become its result.
+  bool returns(TapeStorage& tape, const char* name, const Sizes& size, const Shape& shape, const Var<T>& left,
+               Transpose left_transposed, const Var<T>& right, Transpose right_transposed,
+               const Var<T>* with_bias, const Var<T>* with_addend, bool consumes) const {
+    return size.rows == rows && size.in == in && size.out == width && name == op && left_transposed == ta &&
+           right_transposed == tb && has_bias == (with_bias != nullptr) &&
+           has_addend == (with_addend != nullptr) && comes_from(tape, left, a.place) &&
+           comes_from(tape, right, b.place) && (!with_bias || comes_from(tape, *with_bias, bias)) &&
+           (!with_addend || comes_from(tape, *with_addend, addend)) &&
+           (in_place() ? consumes
+                       : !(consumes && addend.differentiable()) && result.value->array.shape() == shape &&
+                             result.returns(out, context.outputs + 1));
+  }
+
+  Var<T> again(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
+               Var<T>* with_addend) {
+    meet_again(tape, left, a.place);
+    meet_again(tape, right, b.place);
+    if (with_bias) meet_again(tape, *with_bias, bias);
+    if (with_addend) meet_again(tape, *with_addend, addend);
+    a.hold(tape, left);
+    b.hold(tape, right);
+    Var<T> made;
+    if (in_place()) {
+      made = std::move(*with_addend);
+      result.take_over(made);
+    } else {
+      made = result.again(tape);
+    }
+    repeat(tape, *this);
+    compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
+                    const_cast<T*>(made.array().data()));
+    made.mark_fresh();
+    return made;
+  }
+
   void describe(Description& d) const;
   std::vector<Var<T>> again(std::span<const Var<T>> x) const;
   void release() {
     a.release();
     b.release();
+    result.release();
+  }
+  std::size_t rest() {
+    a.release();
+    b.release();
+    if (in_place()) result.release();
+    return result.bytes();
   }
 
   // op(A) op(B) of matrices.
@@ -186,6 +255,10 @@ template <class T>
 Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, const Var<T>& a, Transpose ta,
                       const Var<T>& b, Transpose tb, const Var<T>* bias, Var<T>* addend) {
   const bool consumes = addend && addend->fresh();
+  TapeStorage* const current = current_tape();
+  if (auto* node = next_in_replay<ProductNode<T>>(current);
+      node && node->returns(*current, op, size, shape, a, ta, b, tb, bias, addend, consumes))
+    return node->again(*current, a, b, bias, addend);
   const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
   const Place addend_place = addend ? addend->use(op) : Place{};
   const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
@@ -194,33 +267,20 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   // The addend's memory and gradient become the result's, if nobody else knows of them.
   const bool in_place = consumes && (!tape || addend_place.differentiable());
   Var<T> out = in_place ? std::move(*addend) : new_output<T>(shape, tape);
-  T* y = const_cast<T*>(out.array().data());
-  const std::size_t elements = size.rows * size.out;
-  bool add = in_place;
-  if (addend && !in_place) {
-    std::copy_n(addend->array().data(), elements, y);
-    add = true;
-  }
-  if (bias) {
-    const T* row = bias->array().data();
-    for (std::size_t r = 0; r < size.rows; ++r)
-      for (std::size_t j = 0; j < size.out; ++j)
-        y[r * size.out + j] = add ? y[r * size.out + j] + row[j] : row[j];
-    add = true;
-  }
-  if (ta == Transpose::no)
-    times_weight(a.array().data(), size.rows, size.in, size.out, b.array().block(), b.array().data(), tb,
-                 T(add), y);
-  else
-    gemm(ta, tb, size.rows, size.out, size.in, a.array().data(), size.rows, b.array().data(),
-         tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
+  const std::uint64_t output = context.outputs;
+  compute_product(size, a, ta, b, tb, bias, addend, in_place, const_cast<T*>(out.array().data()));
   if (tape) {
     std::uint32_t deferred = 0;
     // For a vector, rows would be gathered that are each as large as its gradient.
     if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
       deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
-    tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
-                                  deferred, bias != nullptr, addend != nullptr, ta, tb);
+    auto& node =
+        tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
+                                      deferred, bias != nullptr, addend != nullptr, ta, tb);
+    if (in_place)
+      node.result.take_over(out);
+    else
+      node.result.keep(*tape, out, output);
   }
   out.mark_fresh();
   return out;

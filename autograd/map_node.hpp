@@ -1,12 +1,14 @@
 // The node of a map, and how one is recorded.
 #pragma once
 
+#include <cstring>
 #include <span>
 
 #include "columns.hpp"
 #include "description.hpp"
 #include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
+#include "replay.hpp"
 #include "tangent_sweep.hpp"
 
 namespace autograd {
@@ -57,6 +59,61 @@ template <class T>
 void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments,
                            DualSweep& sweep);
 
+// The arguments of map.
+
+template <class X>
+struct MapArgument {};  // no operand
+template <class T>
+struct MapArgument<Var<T>> {
+  using value_type = T;
+  static constexpr std::size_t kBlocks = 0;
+  static Shape shape(const Var<T>& x) { return x.shape(); }
+  // Or that of its last axis, as a bias has.
+  static bool has_shape(const Var<T>& x, const Shape& shape) {
+    return x.shape() == shape || (x.rank() == 1 && shape.rank() && x.shape()[0] == shape.back());
+  }
+  static const Var<T>& var(const Var<T>& x) { return x; }
+  // Whether x lies as an operand does against an output of a shape.
+  static bool fits(const Var<T>& x, const Operand<T>& operand, const Shape& shape) {
+    if (!x.defined()) return false;
+    if (operand.layout == Layout::full || operand.layout == Layout::suffix)
+      return has_shape(x, shape) && x.size() == operand.width;
+    return operand.layout == Layout::scalar && x.rank() == 0;
+  }
+};
+template <class T>
+struct MapArgument<Columns<T>> {
+  using value_type = T;
+  static constexpr std::size_t kBlocks = 1;
+  static Shape shape(const Columns<T>& x) { return with_last_axis(x.matrix.shape(), x.width); }
+  static bool has_shape(const Columns<T>& x, const Shape& shape) {
+    return x.matrix.shape().equals_but_last(shape) && x.width == shape.back();
+  }
+  static const Var<T>& var(const Columns<T>& x) { return x.matrix; }
+  static bool fits(const Columns<T>& x, const Operand<T>& operand, const Shape& shape) {
+    return has_shape(x, shape) && x.matrix.shape().back() == operand.width && x.first == operand.first;
+  }
+  static std::size_t first(const Columns<T>& x) { return x.first; }
+  static std::size_t width(const Columns<T>& x) { return x.width; }
+};
+template <class T, std::size_t K>
+struct MapArgument<Chunks<T, K>> {
+  using value_type = T;
+  static constexpr std::size_t kBlocks = K;
+  static Shape shape(const Chunks<T, K>& x) {
+    return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
+  }
+  static bool has_shape(const Chunks<T, K>& x, const Shape& shape) {
+    return x.matrix.shape().equals_but_last(shape) && x.matrix.shape().back() == K * shape.back();
+  }
+  static const Var<T>& var(const Chunks<T, K>& x) { return x.matrix; }
+  static bool fits(const Chunks<T, K>& x, const Operand<T>&, const Shape& shape) {
+    return has_shape(x, shape);
+  }
+  static std::size_t first(const Chunks<T, K>&) { return 0; }
+  static std::size_t width(const Chunks<T, K>& x) { return x.matrix.shape().back() / K; }
+};
+
 // A body on operands, recorded as one node.
 template <class T, class In, class F>
 auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape& shape);
@@ -87,8 +144,8 @@ struct MapNode : Node {
   };
   Operand<T> in[kOperands];
   Place out[kOutputs];
-  Block* stash;      // of the body's costly functions, or null
-  Value<T>* result;  // the output, if the rule reads it, or null
+  Result<T> result[kOutputs];
+  Block* stash;  // of the body's costly functions, or null
   Shape shape;
   std::size_t rows, cols;
   bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
@@ -111,7 +168,7 @@ struct MapNode : Node {
     find_targets(sweep, in, In::blocks.data(), kOperands, rows, cols, overlapping, target,
                  [](const Operand<T>& operand) { return operand.place.differentiable(); });
     if constexpr (kFromResult)
-      Kernel::backward_from_result(in, gradient[0], result->array.data(), target, rows, cols);
+      Kernel::backward_from_result(in, gradient[0], result[0].value->array.data(), target, rows, cols);
     else if (stash)
       Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
     else
@@ -235,11 +292,67 @@ struct MapNode : Node {
     return {results.begin(), results.end()};
   }
 
-  void release() {
+  // Computes the results, and what the rule needs beside them.
+  [[gnu::always_inline]] void compute(T* const* data) {
+    if (stash)
+      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(stash->data()));
+    else
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+  }
+
+  // Whether a call is the one of the last tape again, on operands x.
+  template <class... X>
+  [[gnu::always_inline]] bool returns(TapeStorage& tape, const F& called_with, const X&... x) const {
+    if constexpr (!std::is_empty_v<F>)
+      if (std::memcmp(&called_with, &body, sizeof(F)) != 0) return false;
+    bool same = true;
+    std::size_t i = 0;
+    ((same = same && MapArgument<X>::fits(x, in[i], shape) &&
+             comes_from(tape, MapArgument<X>::var(x), in[i].place),
+      ++i),
+     ...);
+    for (std::size_t o = 0; o < kOutputs; ++o)
+      same = same && result[o].returns(out[o], context.outputs + 1 + o);
+    return same;
+  }
+
+  template <class... X>
+  [[gnu::always_inline]] std::array<Var<T>, kOutputs> again(TapeStorage& tape, const X&... x) {
+    std::size_t i = 0;
+    const auto take = [&]<class Each>(const Each& each) {
+      const Var<T>& var = MapArgument<Each>::var(each);
+      Operand<T>& operand = in[i++];
+      operand.data = var.array().data();
+      if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
+      operand.value = var.shared();
+      meet_again(tape, var, operand.place);
+      if ((operand.held = needs_reference(tape, operand.value, operand.place))) retain(operand.value);
+    };
+    (take(x), ...);
+    return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
+      std::array<Var<T>, kOutputs> made{result[kO].again(tape)...};
+      T* const data[] = {result[kO].value->array.data()...};
+      repeat(tape, *this);
+      compute(data);
+      return made;
+    }
+    (std::make_index_sequence<kOutputs>{});
+  }
+
+  void release_operands() {
     for (Operand<T>& operand : in)
       if (std::exchange(operand.held, false)) detail::release(operand.value);
+  }
+  void release() {
+    release_operands();
+    for (Result<T>& each : result) each.release();
     detail::release(std::exchange(stash, nullptr));
-    detail::release(std::exchange(result, nullptr));
+  }
+  std::size_t rest() {
+    release_operands();
+    std::size_t bytes = stash ? stash->capacity : 0;
+    for (const Result<T>& each : result) bytes += each.bytes();
+    return bytes;
   }
 };
 
@@ -290,6 +403,7 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
   for (const Operand<T>& operand : in) differentiable |= operand.place.differentiable();
   TapeStorage* tape = differentiable ? recording() : nullptr;
 
+  const std::uint64_t outputs = context.outputs;
   return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
     std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
     T* const data[] = {const_cast<T*>(out[kO].array().data())...};
@@ -303,22 +417,20 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     new (&node.body) F(body);
     for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
-      if ((node.in[i].held = needs_reference(in[i].value, in[i].place))) retain(in[i].value);
+      if ((node.in[i].held = needs_reference(*tape, in[i].value, in[i].place))) retain(in[i].value);
     }
     ((node.out[kO] = out[kO].place()), ...);
+    (node.result[kO].keep(*tape, out[kO], outputs + 1 + kO), ...);
     node.shape = shape;
     node.rows = rows;
     node.cols = cols;
     node.overlapping = overlapping;
     node.stash = nullptr;
-    node.result = Node::kFromResult ? out[0].shared() : nullptr;
-    retain(node.result);
     if (results) {
       node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
-      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(node.stash->data()));
-    } else {
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      tape->result_bytes += node.stash->capacity;
     }
+    node.compute(data);
     return out;
   }
   (std::make_index_sequence<Kernel::kOutputs>{});

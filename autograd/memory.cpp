@@ -40,6 +40,7 @@ void heap_free(void* memory) { ::operator delete (memory, std::align_val_t{kAlig
 struct Pool {
   Block* free_list[kClasses] = {};
   MemoryStats stats;
+  std::size_t resting_bytes = 0;
   bool keeps_records = false;
   ~Pool();
 };
@@ -115,6 +116,7 @@ Block* allocate_block(std::size_t bytes) {
   block->variable_id = 0;
   block->version = 0;
   block->name = nullptr;
+  block->kept = 0;
   return block;
 }
 
@@ -143,6 +145,19 @@ void free_block(Block* block) {
   poison(block);
   block->next = head;
   head = block;
+}
+
+void rest(std::size_t bytes) {
+  pool.stats.live_bytes -= bytes;
+  pool.resting_bytes += bytes;
+}
+
+void wake(std::size_t bytes) {
+  if (pool_is_gone) return;
+  MemoryStats& stats = pool.stats;
+  pool.resting_bytes -= bytes;
+  stats.live_bytes += bytes;
+  if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
 }
 
 void make_variable(Block* block, std::size_t elements) {
@@ -178,11 +193,15 @@ std::string name_of(const Block* block) {
 
 MemoryStats memory_stats() {
   MemoryStats stats = detail::pool.stats;
+  stats.pooled_bytes = detail::pool.resting_bytes;
   for (const detail::Block* block : detail::pool.free_list)
     for (; block; block = block->next) stats.pooled_bytes += block->capacity;
   return stats;
 }
 void reset_peak_memory() { detail::pool.stats.peak_bytes = detail::pool.stats.live_bytes; }
-void release_pooled_memory() { detail::trim(detail::pool); }
+void release_pooled_memory() {
+  detail::forget_ended_tapes();
+  detail::trim(detail::pool);
+}
 
 }  // namespace autograd

@@ -23,7 +23,7 @@ namespace autograd {
 /// Bytes that autograd holds on this thread.
 struct MemoryStats {
   std::size_t live_bytes = 0;     ///< in blocks that somebody holds
-  std::size_t pooled_bytes = 0;   ///< in free blocks, kept for the next request
+  std::size_t pooled_bytes = 0;   ///< kept for the next request, or for the next tape
   std::size_t heap_requests = 0;  ///< how often the pool had to ask the heap
   std::size_t peak_bytes = 0;     ///< the largest live_bytes since start or reset_peak
 };
@@ -31,7 +31,7 @@ struct MemoryStats {
 MemoryStats memory_stats();
 void reset_peak_memory();
 
-/// Gives the free blocks of this thread back to the heap.
+/// Gives what this thread keeps for later back to the heap.
 void release_pooled_memory();
 
 namespace detail {
@@ -58,6 +58,7 @@ struct alignas(64) Block {
   std::size_t capacity;       // bytes
   Block* next;                // in the pool
   const std::string* name;    // of the variable, or null
+  std::uint32_t kept;         // how many of the references are those of values that nodes keep, see Replay
 
   void* data() { return word(reinterpret_cast<char*>(this) + sizeof(Block)); }
 };
@@ -65,6 +66,9 @@ struct alignas(64) Block {
 constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // as many as a process can address
 Block* allocate_block(std::size_t bytes);  // one reference, unpublished; throws Error if there is no memory
 void free_block(Block* block);             // no reference left
+void rest(std::size_t bytes);              // of live blocks are kept for the next tape, see Replay
+void wake(std::size_t bytes);              // of them are live again
+void forget_ended_tapes();                 // gives back what they keep
 void make_variable(Block* block, std::size_t elements);  // gives the block an identity
 void set_name(Block* variable, std::string name);
 void learn_name(Block* variable,

@@ -119,8 +119,8 @@ class Shape {
   }
 
  private:
+  std::size_t rank_ = 0;  // first, so that it lies in one cache line with the first extents
   std::array<std::size_t, kMaxRank> extents_{};
-  std::size_t rank_ = 0;
 };
 
 /// The shape with another extent of its last axis.

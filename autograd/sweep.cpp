@@ -259,7 +259,21 @@ class SweepEnd {
 
 }  // namespace
 
-void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consume) {
+namespace {
+
+void rest(TapeStorage& tape, Node& node) {
+  if (node.type->rest) {
+    tape.resting_bytes += node.type->rest(node);
+    return;
+  }
+  node.type->release(node);
+  tape.unrepeatable = &node;
+  tape.resting_bytes = 0;  // those after it will not rest for long
+}
+
+}  // namespace
+
+void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, After after) {
   std::size_t end = tape.slots.size();
   for (Node* node = tape.last; node != until; node = node->previous) {
     if (tape.trace) [[unlikely]]
@@ -267,7 +281,8 @@ void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consum
     node->type->backward(*node, sweep);
     if (tape.trace) [[unlikely]]
       tape.trace->after_rule(tape, node);
-    if (consume) node->type->release(*node);
+    if (after == After::release) node->type->release(*node);
+    if (after == After::rest) rest(tape, *node);
     for (; end > node->first_slot; --end) {
       if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
     }
@@ -288,11 +303,16 @@ void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume) {
     };
     tape.slots[seed.place.slot()].element_bytes == sizeof(float) ? start(float{}) : start(double{});
   }
-  sweep_nodes(tape, sweep, nullptr, consume);
+  const bool rests = consume && tape.may_rest();
+  tape.unrepeatable = nullptr;
+  tape.resting_bytes = 0;
+  sweep_nodes(tape, sweep, nullptr, rests ? After::rest : consume ? After::release : After::keep);
   if (consume) tape.last = nullptr;
   // What nobody has asked for yet: the deferred products of variables.
   for (Deferred& d : tape.deferred)
     if (d.rows) d.flush(sweep, d);
+  tape.resting = rests;
+  if (rests) rest(tape.resting_bytes);
 }
 
 }  // namespace autograd::detail

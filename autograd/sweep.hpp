@@ -24,13 +24,24 @@ class Sweep {
 
   // The gradient that has arrived at a value, complete; null if none has.
   template <class T>
-  const T* gradient(Place place, std::size_t size) {
+  [[gnu::always_inline]] const T* gradient(Place place, std::size_t size) {
+    if (!place.differentiable()) return nullptr;
+    const Slot& slot = slots_[place.slot()];
+    if (!slot.pending && size && slot.low <= place.offset() && place.offset() + size <= slot.high) [[likely]]
+      return reinterpret_cast<const T*>(slot.data) + place.offset();
     return reinterpret_cast<const T*>(arrived(place, size));
   }
 
   // Where to write the gradient of an input of `size` elements.
   template <class T>
-  Sink<T> sink(Place place, std::size_t size) {
+  [[gnu::always_inline]] Sink<T> sink(Place place, std::size_t size) {
+    Slot& slot = slots_[place.slot()];
+    if (!slot.gradient && size == slot.size) {  // the first to arrive, and all of it
+      slot.gradient = allocate_block(size * sizeof(T));
+      slot.data = static_cast<char*>(slot.gradient->data());
+      slot.high = size;
+      return {reinterpret_cast<T*>(slot.data), false};
+    }
     bool accumulate = false;
     char* data = writable(place, size, accumulate);
     return {reinterpret_cast<T*>(data), accumulate};
@@ -89,7 +100,10 @@ struct Seed {
 // rule has run, and the tape is at its end.
 void run_sweep(TapeStorage& tape, std::span<const Seed> seeds, bool consume);
 
+// What becomes of a node once its rule has run.
+enum class After { keep, release, rest };
+
 // Its walk: runs the rules from the last node back to, not including, `until`.
-void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, bool consume);
+void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, After after);
 
 }  // namespace autograd::detail

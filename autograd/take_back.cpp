@@ -18,6 +18,7 @@ TakeBack::TakeBack(TapeStorage& tape)
 
 TakeBack::~TakeBack() {
   for (; tape_.last != last_; tape_.last = tape_.last->previous) tape_.last->type->release(*tape_.last);
+  (last_ ? last_->next : tape_.first) = nullptr;
   tape_.nodes = nodes_;
   tape_.slots_at_last = slots_at_last_;
   if (cursor_) {
@@ -74,12 +75,7 @@ void TakeBack::keep_products() {
     tape_.leaves[leaf].slot = slot_of_leaf(leaf);
   if (tape_.deferred.size() == deferred_) return;
   tape_.deferred.resize(kept);
-  for (Slot& slot : tape_.slots) slot.deferred = 0;
-  for (std::size_t i = 0; i < kept; ++i) {
-    Deferred& d = tape_.deferred[i];
-    std::uint32_t& latest = tape_.slots[d.weight.differentiable() ? d.weight.slot() : d.bias.slot()].deferred;
-    d.next = std::exchange(latest, static_cast<std::uint32_t>(i + 1));
-  }
+  tape_.link_deferred();
 }
 
 }  // namespace autograd::detail

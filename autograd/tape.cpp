@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -29,15 +30,6 @@ std::size_t hash(const Block* block) {
   return (reinterpret_cast<std::uintptr_t>(block) >> 6) * 0x9E3779B97F4A7C15u >> 32;
 }
 
-void rehash(TapeStorage& tape, std::size_t size) {
-  tape.leaf_table.assign(size, 0);
-  for (std::size_t i = 0; i < tape.leaves.size(); ++i) {
-    std::size_t at = hash(tape.leaves[i].block) & (size - 1);
-    while (tape.leaf_table[at]) at = (at + 1) & (size - 1);
-    tape.leaf_table[at] = static_cast<std::uint32_t>(i + 1);
-  }
-}
-
 }  // namespace
 
 void free_value(ValueBase* value) {
@@ -49,21 +41,53 @@ void free_value(ValueBase* value) {
                                         : free(static_cast<Value<double>*>(value));
 }
 
-SlotId TapeStorage::leaf_slot(ValueBase* value, Block* block) {
-  if (leaf_table.empty()) leaf_table.assign(64, 0);
-  const std::size_t mask = leaf_table.size() - 1;  // of a power of two
-  std::size_t at = hash(block) & mask;
-  for (; leaf_table[at]; at = (at + 1) & mask) {
-    const Leaf& leaf = leaves[leaf_table[at] - 1];
-    if (leaf.block == block) return leaf.slot;
+TapeStorage::~TapeStorage() {
+  wake();
+  reset();
+}
+
+void TapeStorage::rehash_leaves(std::size_t size) {  // of a power of two
+  leaf_table.assign(size, 0);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    std::size_t at = hash(leaves[i].block) & (size - 1);
+    while (leaf_table[at]) at = (at + 1) & (size - 1);
+    leaf_table[at] = static_cast<std::uint32_t>(i + 1);
   }
-  const SlotId slot = new_slot(block->variable_size, value->element_bytes);
-  slots[slot].keep = true;
-  slots[slot].holder = value;
-  leaf_table[at] = static_cast<std::uint32_t>(leaves.size() + 1);
-  leaves.push_back({retain(value), block, block->version, slot});
-  if (leaves.size() * 2 > leaf_table.size()) rehash(*this, leaf_table.size() * 2);
-  return slot;
+}
+
+Leaf* TapeStorage::find_leaf(const Block* block) {
+  if (leaf_table.empty()) return nullptr;
+  const std::size_t mask = leaf_table.size() - 1;
+  for (std::size_t at = hash(block) & mask; leaf_table[at]; at = (at + 1) & mask) {
+    Leaf& leaf = leaves[leaf_table[at] - 1];
+    if (leaf.block == block) return &leaf;
+  }
+  return nullptr;
+}
+
+void TapeStorage::meet(Leaf& leaf, ValueBase* value) {
+  leaf.value = retain(value);
+  leaf.variable_id = leaf.block->variable_id;
+  leaf.version = leaf.block->version;
+  Slot& slot = slots[leaf.slot];
+  slot.size = leaf.block->variable_size;
+  slot.element_bytes = value->element_bytes;
+  slot.keep = true;
+  slot.holder = value;
+}
+
+SlotId TapeStorage::leaf_slot(ValueBase* value, Block* block) {
+  if (const Leaf* leaf = find_leaf(block); leaf && leaf->value) return leaf->slot;
+  leave_replay();
+  Leaf* leaf = find_leaf(block);  // still there if an op met it on the last tape and failed
+  if (!leaf) {
+    leaf = &leaves.emplace_back();
+    leaf->block = block;
+    leaf->slot = new_slot(block->variable_size, value->element_bytes);
+    rehash_leaves(std::max<std::size_t>(64, std::bit_ceil(leaves.size() * 2)));
+  }
+  meet(*leaf, value);
+  return leaf->slot;
 }
 
 std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_t in, std::size_t out,
@@ -86,6 +110,16 @@ std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_
   return latest = static_cast<std::uint32_t>(deferred.size());
 }
 
+// Lists the deferred products of each weight anew.
+void TapeStorage::link_deferred() {
+  for (Slot& slot : slots) slot.deferred = 0;
+  for (std::size_t i = 0; i < deferred.size(); ++i) {
+    Deferred& d = deferred[i];
+    std::uint32_t& latest = slots[d.weight.differentiable() ? d.weight.slot() : d.bias.slot()].deferred;
+    d.next = std::exchange(latest, static_cast<std::uint32_t>(i + 1));
+  }
+}
+
 void TapeStorage::fail_of_slot(std::size_t size) const {
   fail("tape: ", slots.size(), " values, and another of ", size,
        " elements, are more than a tape can hold, which is ", kVariable, " values of ",
@@ -106,10 +140,12 @@ void TapeStorage::next_chunk(std::size_t bytes) {
 
 void TapeStorage::release_nodes() {
   for (Node* node = last; node; node = node->previous) node->type->release(*node);
-  last = nullptr;
+  first = last = nullptr;
 }
 
 void TapeStorage::reset() {
+  if (resting) return end_rest();
+  leave_replay();
   release_nodes();
   for (Slot& slot : slots) release(slot.gradient);
   for (Leaf& leaf : leaves) release(leaf.value);
@@ -122,7 +158,7 @@ void TapeStorage::reset() {
   leaves.clear();
   deferred.clear();
   slots_at_last = 0;
-  nodes = 0;
+  nodes = replayed = result_bytes = 0;
   delete std::exchange(trace, nullptr);
   consumed = false;
   chunk = 0;
@@ -135,7 +171,7 @@ void TapeStorage::reset() {
 
 void check_versions(const TapeStorage& tape, const char* call) {
   for (const Leaf& leaf : tape.leaves)
-    if (leaf.block->version != leaf.version) {
+    if (leaf.value && leaf.block->version != leaf.version) {
       const std::string name = name_of(leaf.block);
       fail(
           call, ": ", name.empty() ? "a variable" : name, " of ", tape.slots[leaf.slot].size,
@@ -165,7 +201,12 @@ void fail_of_another_tape(const char* op, const Shape& operand, std::uint64_t ta
        "state.detach() (of a struct, nn::detach(state))");
 }
 
-TapeStorage& storage_of(const Tape& tape) { return *tape.storage_; }
+TapeStorage& storage_of(const Tape& tape) {
+  tape.storage_->leave_replay();
+  return *tape.storage_;
+}
+
+void forget_ended_tapes() { idle.clear(); }
 
 }  // namespace detail
 
@@ -183,6 +224,7 @@ Tape::Tape(TapeOptions options) {
   if (context.scope) context.scope->copy_name(storage_->origin.scope, sizeof storage_->origin.scope);
   if (options.trace || options.detect_anomaly)
     storage_->trace = new Trace(storage_->id, options.detect_anomaly);
+  storage_->wake();
   storage_->outer = std::exchange(context.active, storage_);
 }
 
@@ -215,6 +257,7 @@ Gradients Tape::backward(const Var<T>& loss, BackwardOptions options) {
     fail("backward: the loss was not recorded on this tape; ",
          loss.tape_id() ? "call backward on the tape that was active when it was computed"
                         : "compute it from variables while the tape is alive");
+  storage_->leave_replay();
   check_versions(*storage_, "backward");
   const detail::Seed seed{loss.place(), 1, nullptr};
   detail::run_sweep(*storage_, {&seed, 1}, !options.keep_tape);
@@ -232,7 +275,7 @@ Gradients Tape::collect() {
   Sweep sweep(*storage_);
   for (const Leaf& leaf : storage_->leaves) {
     Slot& slot = storage_->slots[leaf.slot];
-    if (slot.low == slot.high && slot.size) continue;
+    if (!leaf.value || (slot.low == slot.high && slot.size)) continue;
     sweep.gradient<char>({leaf.slot, 0}, slot.size);  // zeros where no window has reached
     new (entry++) Gradients::Entry{leaf.block->variable_id, std::exchange(slot.gradient, nullptr), slot.data,
                                    slot.size, slot.element_bytes};

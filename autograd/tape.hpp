@@ -38,6 +38,9 @@ struct NodeType {
   void (*backward_dual)(Node&, DualSweep&);     // backward, and the tangent of what it does
   void (*record)(Node&, void* recorded_sweep);  // the same rule, written to the tape
   void (*release)(Node&);                       // gives back what the node holds
+  // The same, but for what the node itself has made, of which it tells the bytes; null for a node that is not
+  // made again from one tape to the next, see replay.hpp.
+  std::size_t (*rest)(Node&);
   void (*describe)(const Node&, Description&);
   // The op once more on other operands: a span of Vars, of the shapes that describe tells, in; a vector of
   // Vars out.
@@ -47,7 +50,7 @@ struct NodeType {
 
 struct Node {
   const NodeType* type;
-  Node* previous;
+  Node *previous, *next;
   SlotId first_slot;  // slots from here on belong to this node or a later one
 };
 
@@ -58,6 +61,12 @@ inline constexpr NodeType node_type{
     [](Node& node, DualSweep& sweep) { static_cast<N&>(node).backward_dual(sweep); },
     [](Node& node, void* sweep) { static_cast<N&>(node).record(*static_cast<typename N::Recorded*>(sweep)); },
     [](Node& node) { static_cast<N&>(node).release(); },
+    [] {
+      std::size_t (*rest)(Node&) = nullptr;
+      if constexpr (requires(N & node) { node.rest(); })
+        rest = [](Node& node) { return static_cast<N&>(node).rest(); };
+      return rest;
+    }(),
     [](const Node& node, Description& description) { static_cast<const N&>(node).describe(description); },
     [](const Node& node, const void* operands, void* results) {
       using V = Var<typename N::value_type>;
@@ -66,23 +75,24 @@ inline constexpr NodeType node_type{
     },
     sizeof(typename N::value_type)};
 
-struct Slot {
+struct Slot {  // of one cache line
   Block* gradient = nullptr;
   char* data = nullptr;           // of element 0
   std::size_t size = 0;           // elements
   std::size_t low = 0, high = 0;  // elements [low, high) hold a gradient
   std::uint32_t pending = 0;      // 1 + index of the first deferred product that has rows for this slot, or 0
   std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
-  std::uint8_t element_bytes = 0;
   const ValueBase* holder = nullptr;  // of a variable's slot: what the tape holds
-  bool keep = false;                  // asked for by the caller: survives its node
-  bool shared = false;                // memory that another slot sees: copied before it is written
+  std::uint8_t element_bytes = 0;
+  bool keep = false;    // asked for by the caller: survives its node
+  bool shared = false;  // memory that another slot sees: copied before it is written
 };
 
 // A variable that the tape has met.
 struct Leaf {
-  ValueBase* value;  // by which it was met; the tape's own reference
+  ValueBase* value;  // by which it was met; the tape's own reference. Null if only the last tape has met it
   Block* block;
+  std::uint64_t variable_id;
   std::uint64_t version;  // of its value when it was met
   SlotId slot;
 };
@@ -112,8 +122,12 @@ struct TapeOrigin {
 
 // All memory of a tape. Kept by the thread when the tape ends, for the next one.
 struct TapeStorage {
+  TapeStorage() = default;
+  ~TapeStorage();
+  TapeStorage(const TapeStorage&) = delete;
+
   std::uint64_t id = 0;
-  Node* last = nullptr;
+  Node *first = nullptr, *last = nullptr;
   SlotId slots_at_last = 0;
   bool consumed = false;
   TapeStorage* outer = nullptr;  // the tape that was active before
@@ -123,6 +137,14 @@ struct TapeStorage {
   std::vector<Deferred> deferred;
   std::size_t nodes = 0;
   Trace* trace = nullptr;  // what it notes of its nodes, if it was asked to
+
+  // See replay.hpp.
+  Node* replay = nullptr;        // the node of the last tape that the next op may be again
+  std::size_t replayed = 0;      // nodes
+  std::size_t result_bytes = 0;  // of what the other nodes keep
+  bool resting = false;          // the nodes are at rest
+  Node* unrepeatable = nullptr;  // the first of them that cannot be repeated
+  std::size_t resting_bytes = 0;
 
   struct Chunk {
     std::unique_ptr<std::byte[]> memory;
@@ -144,7 +166,9 @@ struct TapeStorage {
     N* node = new (allocate(sizeof(N))) N(std::forward<Arguments>(arguments)...);
     node->type = &node_type<N>;
     node->previous = last;
+    node->next = nullptr;
     node->first_slot = slots_at_last;
+    (last ? last->next : first) = node;
     last = node;
     slots_at_last = static_cast<SlotId>(slots.size());
     ++nodes;
@@ -167,12 +191,24 @@ struct TapeStorage {
   }
   [[noreturn]] void fail_of_slot(std::size_t size) const;
 
+  // Of a variable: met now, if it was not before.
   SlotId leaf_slot(ValueBase* value, Block* block);
+  Leaf* find_leaf(const Block* block);
+  void meet(Leaf& leaf, ValueBase* value);
   // 1 + index of the deferred product of a weight and a bias.
   std::uint32_t deferred_product(Place weight, Place bias, std::size_t in, std::size_t out, bool out_by_in);
   void next_chunk(std::size_t bytes);
   void release_nodes();
   void reset();
+
+  // Of replay.hpp.
+  bool leaf_returns(const Block* block, SlotId slot);
+  void leave_replay();
+  bool may_rest() const;
+  void end_rest();
+  void wake();
+  void rehash_leaves(std::size_t size);
+  void link_deferred();
   void trace_node(Node* node);
 };
 
@@ -206,10 +242,18 @@ struct Context {
 };
 extern thread_local constinit Context context;
 
-// The tape that records now: the innermost that was not consumed, or null.
-inline TapeStorage* recording() {
+// The tape that an op is on: the innermost that was not consumed, or null.
+inline TapeStorage* current_tape() {
   TapeStorage* tape = context.active;
   while (tape && tape->consumed) tape = tape->outer;
+  return tape;
+}
+
+// The same, for a new node.
+inline TapeStorage* recording() {
+  TapeStorage* tape = current_tape();
+  if (tape && tape->replay) [[unlikely]]
+    tape->leave_replay();
   return tape;
 }
 

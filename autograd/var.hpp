@@ -210,7 +210,7 @@ class Var {
     if (value_) [[likely]] {
       share();
       if (value_->place.differentiable()) {
-        const detail::TapeStorage* tape = detail::recording();
+        const detail::TapeStorage* tape = detail::current_tape();
         if (tape && tape->id == value_->tape && !tape->trace) [[likely]]
           return value_->place;
       } else if (value_->place.slot() == detail::kConstant && !value_->array.block()->variable_id) {
@@ -234,7 +234,8 @@ class Var {
   /// used: an op that consumes it may overwrite its elements.
   void mark_fresh() { value_->fresh = true; }
   bool fresh() const {
-    return value_ && value_->fresh && __atomic_load_n(&value_->references, __ATOMIC_ACQUIRE) == 1;
+    return value_ && value_->fresh &&
+           __atomic_load_n(&value_->references, __ATOMIC_ACQUIRE) == 1u + value_->kept;
   }
 
  private:
@@ -277,7 +278,7 @@ template <class T>
 detail::Place Var<T>::resolve(const char* op) const {
   using namespace detail;
   require_value(op);
-  TapeStorage* tape = recording();
+  TapeStorage* tape = current_tape();
   if (!tape) return {};
   if (tape->trace) [[unlikely]]
     end_node(*tape);
@@ -395,12 +396,13 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
   return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
 }
 
-// Whether a node needs a reference of its own to an operand: not if that is a variable by which the tape has
-// met it. (To count references to variables, which other threads may do too, would be slow.)
+// Whether a node needs a reference of its own to an operand: not if that is the result of an earlier node,
+// which keeps it, nor a variable by which the tape has met it. (To count references to variables, which other
+// threads may do too, would be slow.)
 template <class T>
-bool needs_reference(const Value<T>* value, Place place) {
-  return !(value->place.slot() == kVariable && place.differentiable() &&
-           recording()->slots[place.slot()].holder == value);
+bool needs_reference(const TapeStorage& tape, const Value<T>* value, Place place) {
+  if (!place.differentiable()) return true;
+  return !value->kept && tape.slots[place.slot()].holder != value;
 }
 
 // What a node keeps of an operand: its value, and its place on the tape. Nodes have no destructors; release()
@@ -412,8 +414,12 @@ struct Saved {
   bool held = false;
 
   Saved() = default;
-  Saved(const Var<T>& x, Place where)
-      : value(x.shared()), place(where), held(needs_reference(x.shared(), where)) {
+  Saved(const Var<T>& x, Place where) : place(where) { hold(*current_tape(), x); }
+
+  // Another value from the same place.
+  void hold(const TapeStorage& tape, const Var<T>& x) {
+    value = x.shared();
+    held = needs_reference(tape, value, place);
     if (held) retain(value);
   }
 

@@ -12,18 +12,20 @@ OutputStack<T>::OutputStack(std::size_t steps, std::size_t batch, std::size_t fe
     : steps_(steps),
       reverse_(reverse),
       habit_(habit),
-      tape_(recording()),
+      tape_(current_tape()),
       saved_destination_(context.destination),
       saved_log_(context.log) {
-  if (tape_) slot_ = tape_->new_slot(0, sizeof(T));  // before all nodes that write to it
   context.destination = {};
   context.log = nullptr;
   // Inputs of another width are likely to be another cell's.
   if (features != habit_.features) habit_ = {0, {}, features};
-  if (!habit_.index || !habit_.shape.rank()) return;
-  ag::Shape step = habit_.shape;  // a guess; the first step tells
-  step[0] = batch;
-  make_stack(step);
+  if (habit_.index && habit_.shape.rank()) {
+    ag::Shape step = habit_.shape;  // a guess; the first step tells
+    step[0] = batch;
+    make_stack(step);
+  } else if (tape_) {
+    slot_ = recording()->new_slot(0, sizeof(T));  // before all nodes that write to it
+  }
 }
 
 template <class T>
@@ -35,10 +37,18 @@ OutputStack<T>::~OutputStack() {
 template <class T>
 void OutputStack<T>::make_stack(const ag::Shape& step) {
   stack_ = {};  // a wrong guess is given back first
-  stack_ = ag::Array<T>(ag::Shape{steps_ * step.size()});
-  if (tape_) {
-    tape_->check_slot(stack_.size());
-    tape_->slots[slot_].size = stack_.size();
+  const ag::Shape all{steps_ * step.size()};
+  if (tape_ && slot_ == kConstant) {
+    Stack made = stack_on_tape(all.size(), sizeof(T));
+    slot_ = made.slot;
+    T* const data = static_cast<T*>(made.block->data());
+    stack_ = {std::move(made.block), data, all};
+  } else {
+    stack_ = ag::Array<T>(all);
+    if (tape_) {
+      tape_->check_slot(stack_.size());
+      tape_->slots[slot_].size = stack_.size();
+    }
   }
   set_shape(step);
 }
@@ -95,7 +105,7 @@ void OutputStack<T>::after_step(std::size_t t, ag::Var<T>& output) {
       made.taken && output.array().data() == stack_.data() + t * shape_.size() && same_place;
   if (first && made.taken &&
       !in_place) {  // the guess was another cell's, and another result has taken the place
-    if (tape_) slot_ = tape_->new_slot(0, sizeof(T));
+    if (tape_) slot_ = recording()->new_slot(0, sizeof(T));
     stack_ = {};
   }
   if (!stack_.defined() || (first && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "autograd/var.hpp"
+#include "autograd/replay.hpp"
 
 namespace nn::detail {
 

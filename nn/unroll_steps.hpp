@@ -128,7 +128,7 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
   thread_local OutputHabit habits[2];  // of this cell, without and with a tape
   std::optional<OutputStack<T>> outputs;
   if (!plan.last_only || kCalls)
-    outputs.emplace(steps, batch, x.shape(2), plan.reverse, habits[ag::detail::recording() != nullptr]);
+    outputs.emplace(steps, batch, x.shape(2), plan.reverse, habits[ag::detail::current_tape() != nullptr]);
   const std::vector<std::size_t> axes =
       plan.active.defined() ? batch_axes(cell, batch) : std::vector<std::size_t>();
   std::vector<ag::Var<T>> replaced(kCalls ? steps : 0);  // by what on_step returns

@@ -1,0 +1,131 @@
+// Replay: a tape that does what the one before it did makes no new nodes.
+//
+// When a reverse sweep has consumed a tape of small values, its nodes rest: each keeps its place, and the
+// memory of what it has made. On the thread's next tape an op asks whether the node that comes next is its
+// own: of the same type, on operands of the same shapes that come from the same places. If so it computes
+// into what the node has kept, unless somebody still holds that. The first op that differs, or that does not
+// ask, ends the replay: the nodes from there on are given back, and ops are recorded as ever. Every op is
+// verified as it runs, so that shapes and control flow are free to change at any time, and values and
+// gradients are the same to the bit.
+#pragma once
+
+#include "var.hpp"
+
+namespace autograd {
+
+/// Turns replay on or off for this thread (it is on): for a test that both give the same.
+void set_replay(bool on);
+
+namespace detail {
+
+// The node that comes next, if it is of this type.
+template <class N>
+N* next_in_replay(const TapeStorage* tape) {
+  return tape && tape->replay && tape->replay->type == &node_type<N> && !context.log
+             ? static_cast<N*>(tape->replay)
+             : nullptr;
+}
+
+// Makes it the last one of the tape.
+inline void repeat(TapeStorage& tape, Node& node) {
+  tape.last = &node;
+  tape.replay = node.next;
+  ++tape.nodes;
+  ++tape.replayed;
+}
+
+// Whether x comes from the place where an operand came from on the last tape.
+template <class T>
+[[gnu::always_inline]] inline bool comes_from(TapeStorage& tape, const Var<T>& x, Place place) {
+  Value<T>* const value = x.shared();
+  if (!value) return false;
+  if (value->place.differentiable()) return value->place == place && value->tape == tape.id;
+  Block* const block = value->array.block();
+  if (value->place.slot() == kConstant) return !place.differentiable() && !block->variable_id;
+  if (!place.differentiable() ||
+      place.offset() != static_cast<std::size_t>(value->array.data() - static_cast<T*>(block->data())))
+    return false;
+  return tape.slots[place.slot()].holder == value || tape.leaf_returns(block, place.slot());
+}
+
+// Meets an operand that came from there, if it is a variable.
+template <class T>
+[[gnu::always_inline]] inline void meet_again(TapeStorage& tape, const Var<T>& x, Place place) {
+  if (place.differentiable() && x.is_variable() && !tape.slots[place.slot()].holder) [[unlikely]]
+    tape.meet(*tape.find_leaf(x.array().block()), x.shared());
+}
+
+// A result that its node keeps.
+template <class T>
+struct Result {
+  Value<T>* value = nullptr;
+  bool at_destination = false;  // it lies where the context's destination was
+
+  // Of an op that is recorded: the output of this number.
+  void keep(TapeStorage& tape, const Var<T>& x, std::uint64_t output) {
+    at_destination = context.destination.at == output && context.destination.taken;
+    hold(x);
+    tape.result_bytes += value->array.size() * sizeof(T);
+  }
+
+  // An operand that has become the result, unless an earlier node keeps it.
+  void take_over(const Var<T>& x) {
+    if (!x.shared()->kept) hold(x);
+  }
+
+  void release() {
+    if (!value) return;
+    value->kept = false;
+    --value->array.block()->kept;
+    detail::release(std::exchange(value, nullptr));
+  }
+
+  std::size_t bytes() const { return value && !at_destination ? value->array.block()->capacity : 0; }
+
+  // Whether it would be made in the same memory again, as this output of the thread.
+  bool returns(Place place, std::uint64_t output) const {
+    const Destination& to = context.destination;
+    const bool meant = output == to.at && to.bytes == value->array.size() * sizeof(T);
+    return meant == at_destination && (!meant || to.place == place);
+  }
+
+  // The result to write anew.
+  [[gnu::always_inline]] Var<T> again(const TapeStorage& tape) {
+    ++context.outputs;
+    if (!reusable()) [[unlikely]]
+      replace();
+    value->tape = tape.id;
+    value->fresh = false;
+    return Var<T>::of(value);
+  }
+
+ private:
+  void hold(const Var<T>& x) {
+    value = x.shared();
+    value->kept = true;
+    retain(value);
+    ++value->array.block()->kept;
+  }
+  bool reusable() const {
+    const Block* const block = value->array.block();
+    if (__atomic_load_n(&value->references, __ATOMIC_ACQUIRE) != 1) return false;
+    if (!at_destination) return __atomic_load_n(&block->references, __ATOMIC_ACQUIRE) == block->kept;
+    context.destination.taken = context.destination.recorded = true;
+    return reinterpret_cast<const char*>(value->array.data()) == context.destination.data;
+  }
+  void replace();
+};
+
+extern template struct Result<float>;
+extern template struct Result<double>;
+
+// Memory of a slot, for results of which each is told to take a window of it (see Destination).
+struct Stack {
+  SlotId slot;
+  BlockRef block;
+};
+// On the current tape, which records; of so many elements.
+Stack stack_on_tape(std::size_t size, std::size_t element_bytes);
+
+}  // namespace detail
+}  // namespace autograd
