@@ -197,22 +197,37 @@ struct ProductNode : Node {
     if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
   }
 
-  // Whether a call is the one of the last tape again; `consumes` tells that the addend may become its result.
-  bool returns(TapeStorage& tape, const char* name, const Sizes& size, const Shape& shape, const Var<T>& left,
-               Transpose left_transposed, const Var<T>& right, Transpose right_transposed,
-               const Var<T>* with_bias, const Var<T>* with_addend, bool consumes) const {
-    return size.rows == rows && size.in == in && size.out == width && name == op && left_transposed == ta &&
-           right_transposed == tb && has_bias == (with_bias != nullptr) &&
-           has_addend == (with_addend != nullptr) && comes_from(tape, left, a.place) &&
-           comes_from(tape, right, b.place) && (!with_bias || comes_from(tape, *with_bias, bias)) &&
-           (!with_addend || comes_from(tape, *with_addend, addend)) &&
-           (in_place() ? consumes
-                       : !(consumes && addend.differentiable()) && result.value->array.shape() == shape &&
-                             result.returns(out, context.outputs + 1));
+  // Whether x op(W) [+ bias] [+ addend] has the sizes and the shape of this product.
+  bool has_shape_of(const Var<T>& x, const Var<T>& weight, const Var<T>* with_bias,
+                    const Var<T>* with_addend) const {
+    const Shape &from = x.shape(), &w = weight.shape();
+    const bool transposed = tb == Transpose::yes;
+    if (!x.defined() || w.rank() != 2 || w[transposed] != in || w[!transposed] != width || from.rank() == 0 ||
+        from.back() != in)
+      return false;
+    if (with_bias && !(with_bias->rank() == 1 && with_bias->size() == width)) return false;
+    if (in_place() && !with_addend) return false;
+    const Shape& shape = in_place() ? with_addend->shape() : result.value->array.shape();
+    return shape.equals_but_last(from) && shape.back() == width &&
+           (!with_addend || with_addend->shape() == shape);
   }
 
-  Var<T> again(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
-               Var<T>* with_addend) {
+  // Whether a call on operands of the same sizes repeats that of the last tape; `consumes` tells that the
+  // addend may become its result.
+  bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left, Transpose left_transposed,
+                   const Var<T>& right, Transpose right_transposed, const Var<T>* with_bias,
+                   const Var<T>* with_addend, bool consumes) const {
+    return name == op && left_transposed == ta && right_transposed == tb &&
+           has_bias == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
+           comes_from(tape, left, a.place) && comes_from(tape, right, b.place) &&
+           (!with_bias || comes_from(tape, *with_bias, bias)) &&
+           (!with_addend || comes_from(tape, *with_addend, addend)) &&
+           (in_place() ? consumes
+                       : !(consumes && addend.differentiable()) && result.stays(out, context.outputs + 1));
+  }
+
+  Var<T> repeat(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
+                Var<T>* with_addend) {
     meet_again(tape, left, a.place);
     meet_again(tape, right, b.place);
     if (with_bias) meet_again(tape, *with_bias, bias);
@@ -224,9 +239,9 @@ struct ProductNode : Node {
       made = std::move(*with_addend);
       result.take_over(made);
     } else {
-      made = result.again(tape);
+      made = result.renew(tape);
     }
-    repeat(tape, *this);
+    advance(tape, *this);
     compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
                     const_cast<T*>(made.array().data()));
     made.mark_fresh();
@@ -257,8 +272,10 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   const bool consumes = addend && addend->fresh();
   TapeStorage* const current = current_tape();
   if (auto* node = next_in_replay<ProductNode<T>>(current);
-      node && node->returns(*current, op, size, shape, a, ta, b, tb, bias, addend, consumes))
-    return node->again(*current, a, b, bias, addend);
+      node && node->rows == size.rows && node->in == size.in && node->width == size.out &&
+      (node->in_place() || node->result.value->array.shape() == shape) &&
+      node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes))
+    return node->repeat(*current, a, b, bias, addend);
   const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
   const Place addend_place = addend ? addend->use(op) : Place{};
   const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
@@ -335,6 +352,11 @@ template <class T>
 template <class T>
 Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
                      Var<T>* addend) {
+  TapeStorage* const current = current_tape();
+  if (auto* node = next_in_replay<ProductNode<T>>(current);
+      node && t == node->tb && node->has_shape_of(x, weight, bias, addend) &&
+      node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh()))
+    return node->repeat(*current, x, weight, bias, addend);
   const Shape &from = x.shape(), &w = weight.shape();
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() &&

@@ -302,7 +302,7 @@ struct MapNode : Node {
 
   // Whether a call is the one of the last tape again, on operands x.
   template <class... X>
-  [[gnu::always_inline]] bool returns(TapeStorage& tape, const F& called_with, const X&... x) const {
+  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const F& called_with, const X&... x) const {
     if constexpr (!std::is_empty_v<F>)
       if (std::memcmp(&called_with, &body, sizeof(F)) != 0) return false;
     bool same = true;
@@ -312,12 +312,12 @@ struct MapNode : Node {
       ++i),
      ...);
     for (std::size_t o = 0; o < kOutputs; ++o)
-      same = same && result[o].returns(out[o], context.outputs + 1 + o);
+      same = same && result[o].stays(out[o], context.outputs + 1 + o);
     return same;
   }
 
   template <class... X>
-  [[gnu::always_inline]] std::array<Var<T>, kOutputs> again(TapeStorage& tape, const X&... x) {
+  [[gnu::always_inline]] std::array<Var<T>, kOutputs> repeat(TapeStorage& tape, const X&... x) {
     std::size_t i = 0;
     const auto take = [&]<class Each>(const Each& each) {
       const Var<T>& var = MapArgument<Each>::var(each);
@@ -330,9 +330,9 @@ struct MapNode : Node {
     };
     (take(x), ...);
     return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
-      std::array<Var<T>, kOutputs> made{result[kO].again(tape)...};
+      std::array<Var<T>, kOutputs> made{result[kO].renew(tape)...};
       T* const data[] = {result[kO].value->array.data()...};
-      repeat(tape, *this);
+      advance(tape, *this);
       compute(data);
       return made;
     }

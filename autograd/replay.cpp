@@ -53,7 +53,7 @@ Stack stack_on_tape(std::size_t size, std::size_t element_bytes) {
       node->release();
       node->keep(BlockRef(allocate_block(size * element_bytes)).get());
     }
-    repeat(tape, *node);
+    advance(tape, *node);
     return {node->slot, BlockRef(retain(node->block))};
   }
   recording();

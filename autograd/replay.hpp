@@ -27,7 +27,7 @@ N* next_in_replay(const TapeStorage* tape) {
 }
 
 // Makes it the last one of the tape.
-inline void repeat(TapeStorage& tape, Node& node) {
+inline void advance(TapeStorage& tape, Node& node) {
   tape.last = &node;
   tape.replay = node.next;
   ++tape.nodes;
@@ -83,14 +83,14 @@ struct Result {
   std::size_t bytes() const { return value && !at_destination ? value->array.block()->capacity : 0; }
 
   // Whether it would be made in the same memory again, as this output of the thread.
-  bool returns(Place place, std::uint64_t output) const {
+  bool stays(Place place, std::uint64_t output) const {
     const Destination& to = context.destination;
     const bool meant = output == to.at && to.bytes == value->array.size() * sizeof(T);
     return meant == at_destination && (!meant || to.place == place);
   }
 
   // The result to write anew.
-  [[gnu::always_inline]] Var<T> again(const TapeStorage& tape) {
+  [[gnu::always_inline]] Var<T> renew(const TapeStorage& tape) {
     ++context.outputs;
     if (!reusable()) [[unlikely]]
       replace();

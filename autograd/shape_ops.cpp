@@ -147,14 +147,14 @@ struct SumToNode : LinearNode<T> {
     std::fill_n(to, sum.size(), T(0));
     add_summed(x.array().data(), x.shape(), to, sum.shape());
   }
-  bool returns(TapeStorage& tape, const Var<T>& x, const Shape& shape) const {
+  bool repeated_by(TapeStorage& tape, const Var<T>& x, const Shape& shape) const {
     return x.shape() == large && shape == small && comes_from(tape, x, in) &&
-           result.returns(out, context.outputs + 1);
+           result.stays(out, context.outputs + 1);
   }
-  Var<T> again(TapeStorage& tape, const Var<T>& x) {
+  Var<T> repeat(TapeStorage& tape, const Var<T>& x) {
     meet_again(tape, x, in);
-    Var<T> sum = result.again(tape);
-    repeat(tape, *this);
+    Var<T> sum = result.renew(tape);
+    advance(tape, *this);
     compute(x, sum);
     return sum;
   }
@@ -321,8 +321,8 @@ Var<T> sum_to(const Var<T>& x, const Shape& shape) {
   const Place in = x.use("sum_to");
   if (x.shape() == shape) return x;
   TapeStorage* const current = current_tape();
-  if (auto* node = next_in_replay<SumToNode<T>>(current); node && node->returns(*current, x, shape))
-    return node->again(*current, x);
+  if (auto* node = next_in_replay<SumToNode<T>>(current); node && node->repeated_by(*current, x, shape))
+    return node->repeat(*current, x);
   if (!broadcasts(shape, x.shape()))
     fail("sum_to: shape ", x.shape(), " is not what shape ", shape, " broadcasts to");
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;

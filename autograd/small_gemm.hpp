@@ -42,33 +42,33 @@ template <class T, int kRows, int kVectors, int kChains, bool kTail>
   using B = Batch<T>;
   constexpr std::size_t kLanes = B::size;
   B sum[kChains][kRows][kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = 0; i < kChains * kRows * kVectors; ++i) (&sum[0][0][0])[i] = B(T(0));
   const auto step = [&](std::size_t p, int chain) __attribute__((always_inline)) {
     B vector[kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       const T* from = b + p * ldb + v * kLanes;
       vector[v] = kTail && v == kVectors - 1 ? last.load(from) : B::load_unaligned(from);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const B factor(a[r * a_row + p * a_col]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) sum[chain][r][v] = xsimd::fma(factor, vector[v], sum[chain][r][v]);
     }
   };
   std::size_t p = 0;
   for (; p + kChains <= k; p += kChains)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int chain = 0; chain < kChains; ++chain) step(p + chain, chain);
   for (; p < k; ++p) step(p, 0);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       B total = sum[0][r][v];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int chain = 1; chain < kChains; ++chain) total = total + sum[chain][r][v];
       T* to = c + r * ldc + v * kLanes;
       const bool tail = kTail && v == kVectors - 1;
@@ -79,6 +79,14 @@ template <class T, int kRows, int kVectors, int kChains, bool kTail>
         total.store_unaligned(to);
     }
 }
+
+// Whether there are registers for the sums of a whole row of a weight: its rows are then read from first to
+// last, as processors expect.
+#ifdef __AVX512F__
+constexpr bool kManyRegisters = true;
+#else
+constexpr bool kManyRegisters = false;
+#endif
 
 // C (m x n) = A B + beta C, where B and C are row-major and A lies as above.
 template <class T>
@@ -96,7 +104,11 @@ struct SmallProduct {
     constexpr std::size_t kLanes = Batch<T>::size;
     for (std::size_t j = 0; j < n;) {
       const std::size_t whole = (n - j) / kLanes;
-      if (whole >= 8)
+      if (kManyRegisters && whole >= 16)
+        j = columns<16, 1, false>(j);
+      else if (kManyRegisters && whole >= 12)
+        j = columns<12, 1, false>(j);
+      else if (whole >= 8)
         j = columns<8, 1, false>(j);
       else if (whole >= 6)
         j = columns<6, 1, false>(j);

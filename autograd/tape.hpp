@@ -378,7 +378,8 @@ struct TapeOptions {
 ///
 /// Recording starts with the constructor and ends with the scope; without a tape nothing is recorded, so
 /// inference needs no guard. Tapes nest (the innermost records) and belong to the thread that made them.
-/// Memory is kept by the thread and reused by its next tape.
+/// Memory is kept by the thread and reused by its next tape, and so are nodes that it repeats, see
+/// replay.hpp.
 class Tape {
  public:
   [[nodiscard]] explicit Tape(TapeOptions options = {});
