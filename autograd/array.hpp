@@ -44,19 +44,24 @@ class Array {
   explicit Array(const Shape& shape)
       : block_(detail::allocate_block(bytes_of(shape))),
         data_(static_cast<T*>(block_->data())),
-        shape_(shape) {}
-
-  Array(const Shape& shape, T fill) : Array(shape) {
+        shape_(shape) {
     detail::publish(block_.get());
-    std::fill_n(data_, size(), fill);
   }
+
+  Array(const Shape& shape, T fill) : Array(shape) { std::fill_n(data_, size(), fill); }
 
   /// The elements of any xtensor expression, converted to T.
   template <XtensorExpression E>
   Array(const E& expression)  // NOLINT(google-explicit-constructor): an expression is an array
       : Array(Shape(expression.shape().begin(), expression.shape().end())) {
-    detail::publish(block_.get());
     assign(expression);
+  }
+
+  /// Uninitialised elements that stay with this thread, unless they are published.
+  static Array confined(const Shape& shape) {
+    detail::BlockRef block(detail::allocate_block(bytes_of(shape)));
+    T* const data = static_cast<T*>(block->data());
+    return {std::move(block), data, shape};
   }
 
   /// A window of a block's memory, from `data`.

@@ -76,7 +76,7 @@ void Result<T>::replace() {
   const Destination& to = context.destination;
   Array<T> memory = at_destination
                         ? Array<T>(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape)
-                        : Array<T>(shape);
+                        : Array<T>::confined(shape);
   hold(Var<T>::recorded(std::move(memory), place, 0));
 }
 

@@ -371,6 +371,7 @@ Array<T> Gradients::array(const Var<T>& variable) const {
     detail::fail("Gradients: ", variable.differentiable() ? "a result" : "a constant", " of shape ",
                  variable.shape(), " has no gradient here, only variables have; ",
                  variable.differentiable() ? "ask grad(loss, result)" : "make it with variable()");
+  detail::publish(entry->gradient);
   return {detail::BlockRef(detail::retain(entry->gradient)),
           reinterpret_cast<T*>(entry->data) + offset(variable), variable.shape()};
 }

@@ -200,7 +200,7 @@ class Stream {
   T* writable_input() {
     ag::Array<T>& input = kept_.input;
     if (!input.defined() || __atomic_load_n(&input.block()->references, __ATOMIC_ACQUIRE) != 1)
-      input = ag::Array<T>(ag::Shape{batch_, input_size_});
+      input = ag::Array<T>::confined({batch_, input_size_});
     return input.data();
   }
 

@@ -325,6 +325,29 @@ TEST_CASE("threads share variables, each with a tape of its own") {
   CHECK(found == expected);
 }
 
+TEST_CASE("threads share constants and gradients, however they were made") {
+  ag::Array<double> filled(ag::Shape{20, 20});
+  for (std::size_t i = 0; i < filled.size(); ++i) filled.data()[i] = static_cast<double>(i % 7);
+  const V w = random_variable({20, 20}, 1), by_hand = filled;
+  const V gradient = [&] {
+    Tape tape;
+    return V(tape.backward(ag::sum(w * w)).array(w));
+  }();
+  for (const V& each : {by_hand, gradient, V(filled.copy()), V(filled.slice(0, 3)), V(2.0)})
+    CHECK(each.array().block()->published);
+  // What is counted without locks by several threads at once comes out wrong sooner or later.
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 20'000; ++k) {
+        const V copy = by_hand, window = gradient.slice(0, 2);
+        const ag::Array<double> array = filled;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(by_hand.array().block()->references == 2);  // and `filled`
+}
+
 TEST_CASE("a training step gives all its memory back to the pool") {
   V w = random_variable({20, 20}, 1), b = random_variable({20}, 2);
   const V x = test::random_array({3, 20}, 3);
