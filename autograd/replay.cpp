@@ -53,8 +53,9 @@ Stack stack_on_tape(std::size_t size, std::size_t element_bytes) {
   if (auto* node = next_in_replay<StackNode>(&tape);
       node && node->size == size && node->element_bytes == element_bytes) {
     if (__atomic_load_n(&node->block->references, __ATOMIC_ACQUIRE) != node->block->kept) {
+      const BlockRef block(allocate_block(size * element_bytes));  // first: it may throw
       node->release();
-      node->keep(BlockRef(allocate_block(size * element_bytes)).get());
+      node->keep(block.get());
     }
     advance(tape, *node);
     return {node->slot, BlockRef(retain(node->block))};
@@ -73,14 +74,14 @@ Stack stack_on_tape(std::size_t size, std::size_t element_bytes) {
 
 template <class T>
 void Result<T>::replace() {
-  const Place place = value->place;
-  const Shape shape = value->array.shape();
-  release();
+  const Shape& shape = value->array.shape();
   const Destination& to = context.destination;
   Array<T> memory = at_destination
                         ? Array<T>(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape)
-                        : Array<T>::confined(shape);
-  hold(Var<T>::recorded(std::move(memory), place, 0));
+                        : Array<T>::confined(shape);  // may throw
+  const Var<T> made = Var<T>::recorded(std::move(memory), value->place, 0);
+  release();
+  hold(made);
 }
 
 template struct Result<float>;
