@@ -4,6 +4,7 @@
 #include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "replay.hpp"
+#include "small_gemm.hpp"
 #include "tangent_sweep.hpp"
 
 namespace autograd {
@@ -12,12 +13,14 @@ namespace {
 
 // Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
 template <class T>
-void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out, const Block* block,
-                  const T* w, Transpose t, T beta, T* y) {
+[[gnu::always_inline]] inline void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out,
+                                                const Block* block, const T* w, Transpose t, T beta, T* y) {
   if (t == Transpose::yes && block && block->variable_id) {
     if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
     t = Transpose::no;
   }
+  if (rows == 1 && out > 1 && t == Transpose::no)
+    return SmallProduct<T>{1, out, in, x, in, 1, w, out, beta, y, out}.compute();
   gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
 }
 
@@ -27,8 +30,9 @@ struct Sizes {
 
 // Y = op(A) op(B) [+ bias] [+ addend], where `in_place` says that Y is the addend.
 template <class T>
-void compute_product(const Sizes& size, const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb,
-                     const Var<T>* bias, const Var<T>* addend, bool in_place, T* y) {
+[[gnu::always_inline]] inline void compute_product(const Sizes& size, const Var<T>& a, Transpose ta,
+                                                   const Var<T>& b, Transpose tb, const Var<T>* bias,
+                                                   const Var<T>* addend, bool in_place, T* y) {
   bool add = in_place;
   if (addend && !in_place) {
     std::copy_n(addend->array().data(), size.rows * size.out, y);
@@ -198,17 +202,16 @@ struct ProductNode : Node {
   }
 
   // Whether x op(W) [+ bias] [+ addend] has the sizes and the shape of this product.
-  bool has_shape_of(const Var<T>& x, const Var<T>& weight, const Var<T>* with_bias,
+  bool has_shape_of(const TapeStorage& tape, const Var<T>& x, const Var<T>& weight, const Var<T>* with_bias,
                     const Var<T>* with_addend) const {
     const Shape &from = x.shape(), &w = weight.shape();
     const bool transposed = tb == Transpose::yes;
-    if (!x.defined() || w.rank() != 2 || w[transposed] != in || w[!transposed] != width || from.rank() == 0 ||
-        from.back() != in)
-      return false;
+    if (w.rank() != 2 || w[transposed] != in || w[!transposed] != width) return false;
     if (with_bias && !(with_bias->rank() == 1 && with_bias->size() == width)) return false;
-    if (in_place() && !with_addend) return false;
+    if (!with_addend && is_same_value(tape, x, a.value, a.place)) return !in_place();
+    if (!x.defined() || from.rank() == 0 || from.back() != in || (in_place() && !with_addend)) return false;
     const Shape& shape = in_place() ? with_addend->shape() : result.value->array.shape();
-    return shape.equals_but_last(from) && shape.back() == width &&
+    return shape.equals_but_last(from) && shape.back() == width && shape.size() == rows * width &&
            (!with_addend || with_addend->shape() == shape);
   }
 
@@ -354,7 +357,7 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Tran
                      Var<T>* addend) {
   TapeStorage* const current = current_tape();
   if (auto* node = next_in_replay<ProductNode<T>>(current);
-      node && t == node->tb && node->has_shape_of(x, weight, bias, addend) &&
+      node && t == node->tb && node->has_shape_of(*current, x, weight, bias, addend) &&
       node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh()))
     return node->repeat(*current, x, weight, bias, addend);
   const Shape &from = x.shape(), &w = weight.shape();

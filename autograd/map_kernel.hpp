@@ -107,6 +107,7 @@ template <class T, class Wanted>
     const Sink<T> s = sweep.sink<T>(operand.place, elements);
     return {s.data, s.accumulate};
   };
+#pragma GCC unroll 32
   for (std::size_t i = 0; i < operands; ++i) {
     const Operand<T>& operand = in[i];
     if (!wanted(operand) || target[i].data) continue;
@@ -117,8 +118,10 @@ template <class T, class Wanted>
     // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
     const auto same_matrix = [&](std::size_t k) { return blocks[k] && in[k].place == operand.place; };
     std::size_t covered = 0;
+#pragma GCC unroll 32
     for (std::size_t k = i; k < operands; ++k) covered += same_matrix(k) ? blocks[k] * cols : 0;
     const Target<T> whole = open(operand, covered == operand.width);
+#pragma GCC unroll 32
     for (std::size_t k = i; k < operands; ++k)
       if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
   }
@@ -151,8 +154,15 @@ template <class T>
 template <class P>
 struct RowCursor {
   P start, row;
-  RowStep step;
+  RowStep step{};
   std::size_t count = 0;
+
+  // At the first of so many rows; `from` is where the operand, or its gradient, begins.
+  template <class T>
+  [[gnu::always_inline]] void begin(P from, const Operand<T>& operand, std::size_t rows, std::size_t cols) {
+    start = row = from;
+    if (rows > 1) step = row_step(operand, cols);
+  }
   void next() {
     row += step.stride;
     if (++count == step.period) {
@@ -296,8 +306,10 @@ struct MapKernel {
   [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows,
                                        std::size_t cols, T* stash) {
     RowCursor<const T*> at[kOperands];
-    for (std::size_t i = 0; i < kOperands; ++i) at[i] = {in[i].data, in[i].data, row_step(in[i], cols)};
+    for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
     for (std::size_t r = 0; r < rows; ++r) {
+      if (r)
+        for (auto& cursor : at) cursor.next();
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
@@ -306,7 +318,6 @@ struct MapKernel {
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
       }
-      for (auto& cursor : at) cursor.next();
     }
   }
 
@@ -333,8 +344,9 @@ struct MapKernel {
                                         T* stash) {
     RowCursor<const T*> at[kOperands];
     RowCursor<T*> to[kOperands];
-    start(in, target, cols, at, to);
+    start(in, target, rows, cols, at, to);
     for (std::size_t r = 0; r < rows; ++r) {
+      if (r) next_row(target, at, to);
       T sums[kOperands] = {};  // of the row, for splats
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
@@ -360,7 +372,7 @@ struct MapKernel {
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
       }
-      end_row(in, target, sums, at, to);
+      end_row(in, target, sums, to);
     }
   }
 
@@ -370,8 +382,9 @@ struct MapKernel {
                                                     std::size_t cols) {
     RowCursor<const T*> at[kOperands];
     RowCursor<T*> to[kOperands];
-    start(in, target, cols, at, to);
+    start(in, target, rows, cols, at, to);
     for (std::size_t r = 0; r < rows; ++r) {
+      if (r) next_row(target, at, to);
       T sums[kOperands] = {};
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
@@ -389,28 +402,31 @@ struct MapKernel {
         }
         (Indices{});
       }
-      end_row(in, target, sums, at, to);
+      end_row(in, target, sums, to);
     }
   }
 
  private:
-  [[gnu::always_inline]] static void start(const Operand<T>* in, const Target<T>* target, std::size_t cols,
-                                           RowCursor<const T*>* at, RowCursor<T*>* to) {
+  [[gnu::always_inline]] static void start(const Operand<T>* in, const Target<T>* target, std::size_t rows,
+                                           std::size_t cols, RowCursor<const T*>* at, RowCursor<T*>* to) {
     for (std::size_t i = 0; i < kOperands; ++i) {
-      const RowStep step = row_step(in[i], cols);
-      at[i] = {in[i].data, in[i].data, step};
-      to[i] = {target[i].data, target[i].data, step};
+      at[i].begin(in[i].data, in[i], rows, cols);
+      to[i].begin(target[i].data, in[i], rows, cols);
+    }
+  }
+
+  [[gnu::always_inline]] static void next_row(const Target<T>* target, RowCursor<const T*>* at,
+                                              RowCursor<T*>* to) {
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      at[i].next();
+      if (target[i].data) to[i].next();
     }
   }
 
   [[gnu::always_inline]] static void end_row(const Operand<T>* in, const Target<T>* target, const T* sums,
-                                             RowCursor<const T*>* at, RowCursor<T*>* to) {
-    for (std::size_t i = 0; i < kOperands; ++i) {
-      at[i].next();
-      if (!target[i].data) continue;
-      if (is_splat(in[i].layout)) *to[i].row += sums[i];
-      to[i].next();
-    }
+                                             RowCursor<T*>* to) {
+    for (std::size_t i = 0; i < kOperands; ++i)
+      if (In::blocks[i] == 0 && is_splat(in[i].layout) && target[i].data) *to[i].row += sums[i];
   }
 };
 

@@ -73,6 +73,8 @@ struct MapArgument<Var<T>> {
     return x.shape() == shape || (x.rank() == 1 && shape.rank() && x.shape()[0] == shape.back());
   }
   static const Var<T>& var(const Var<T>& x) { return x; }
+  // Whether x is the part of its matrix that an operand is of the same matrix.
+  static bool is_part(const Var<T>&, const Operand<T>&, const Shape&) { return true; }
   // Whether x lies as an operand does against an output of a shape.
   static bool fits(const Var<T>& x, const Operand<T>& operand, const Shape& shape) {
     if (!x.defined()) return false;
@@ -90,6 +92,9 @@ struct MapArgument<Columns<T>> {
     return x.matrix.shape().equals_but_last(shape) && x.width == shape.back();
   }
   static const Var<T>& var(const Columns<T>& x) { return x.matrix; }
+  static bool is_part(const Columns<T>& x, const Operand<T>& operand, const Shape& shape) {
+    return x.first == operand.first && x.width == shape.back();
+  }
   static bool fits(const Columns<T>& x, const Operand<T>& operand, const Shape& shape) {
     return has_shape(x, shape) && x.matrix.shape().back() == operand.width && x.first == operand.first;
   }
@@ -107,6 +112,7 @@ struct MapArgument<Chunks<T, K>> {
     return x.matrix.shape().equals_but_last(shape) && x.matrix.shape().back() == K * shape.back();
   }
   static const Var<T>& var(const Chunks<T, K>& x) { return x.matrix; }
+  static bool is_part(const Chunks<T, K>&, const Operand<T>&, const Shape&) { return true; }
   static bool fits(const Chunks<T, K>& x, const Operand<T>&, const Shape& shape) {
     return has_shape(x, shape);
   }
@@ -307,10 +313,14 @@ struct MapNode : Node {
       if (std::memcmp(&called_with, &body, sizeof(F)) != 0) return false;
     bool same = true;
     std::size_t i = 0;
-    ((same = same && MapArgument<X>::fits(x, in[i], shape) &&
-             comes_from(tape, MapArgument<X>::var(x), in[i].place),
-      ++i),
-     ...);
+    const auto is_operand = [&]<class Each>(const Each& each) __attribute__((always_inline)) {
+      const Operand<T>& operand = in[i++];
+      const Var<T>& var = MapArgument<Each>::var(each);
+      if (is_same_value(tape, var, operand.value, operand.place))
+        return MapArgument<Each>::is_part(each, operand, shape);
+      return MapArgument<Each>::fits(each, operand, shape) && comes_from(tape, var, operand.place);
+    };
+    ((same = same && is_operand(x)), ...);
     for (std::size_t o = 0; o < kOutputs; ++o)
       same = same && result[o].stays(out[o], context.outputs + 1 + o);
     return same;

@@ -82,6 +82,7 @@ void Result<T>::replace() {
   const Var<T> made = Var<T>::recorded(std::move(memory), value->place, 0);
   release();
   hold(made);
+  value->lasting = true;
 }
 
 template struct Result<float>;
@@ -149,6 +150,7 @@ void TapeStorage::wake() {
   if (!std::exchange(resting, false)) return;
   detail::wake(std::exchange(resting_bytes, 0));
   replay = first;
+  same_values = true;
   if (!replays || trace) leave_replay();
 }
 

@@ -48,6 +48,15 @@ template <class T>
   return tape.slots[place.slot()].holder == value || tape.leaf_returns(block, place.slot());
 }
 
+// Whether x is the very value, a result of this tape, that an operand was on the last one: of its shape then,
+// too.
+template <class T>
+[[gnu::always_inline]] inline bool is_same_value(const TapeStorage& tape, const Var<T>& x,
+                                                 const Value<T>* value, Place place) {
+  return x.shared() == value && tape.same_values && value && value->lasting && value->tape == tape.id &&
+         value->place == place;
+}
+
 // Meets an operand that came from there, if it is a variable.
 template <class T>
 [[gnu::always_inline]] inline void meet_again(TapeStorage& tape, const Var<T>& x, Place place) {
@@ -65,6 +74,7 @@ struct Result {
   void keep(TapeStorage& tape, const Var<T>& x, std::uint64_t output) {
     at_destination = context.destination.at == output && context.destination.taken;
     hold(x);
+    value->lasting = true;
     tape.result_bytes += value->array.size() * sizeof(T);
   }
 
@@ -75,7 +85,7 @@ struct Result {
 
   void release() {
     if (!value) return;
-    value->kept = false;
+    value->kept = value->lasting = false;
     --value->array.block()->kept;
     detail::release(std::exchange(value, nullptr));
   }
@@ -90,10 +100,12 @@ struct Result {
   }
 
   // The result to write anew.
-  [[gnu::always_inline]] Var<T> renew(const TapeStorage& tape) {
+  [[gnu::always_inline]] Var<T> renew(TapeStorage& tape) {
     ++context.outputs;
-    if (!reusable()) [[unlikely]]
+    if (!reusable()) [[unlikely]] {
       replace();
+      tape.same_values = false;
+    }
     value->tape = tape.id;
     value->fresh = false;
     return Var<T>::of(value);

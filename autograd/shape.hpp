@@ -82,7 +82,8 @@ class Shape {
   /// Axes [first, rank).
   Shape suffix(std::size_t first) const {
     Shape result;
-    for (std::size_t i = first; i < rank_; ++i) result.extents_[i - first] = extents_[i];
+#pragma GCC unroll 6
+    for (std::size_t i = first; i < kMaxRank; ++i) result.extents_[i - first] = detail::word(extents_[i]);
     result.rank_ = rank_ - std::min(first, rank_);
     return result;
   }

@@ -42,6 +42,8 @@ class Sweep {
       slot.high = size;
       return {reinterpret_cast<T*>(slot.data), false};
     }
+    if (slot.low <= place.offset() && place.offset() + size <= slot.high && size && !slot.shared)
+      return {reinterpret_cast<T*>(slot.data) + place.offset(), true};
     bool accumulate = false;
     char* data = writable(place, size, accumulate);
     return {reinterpret_cast<T*>(data), accumulate};

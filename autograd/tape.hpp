@@ -141,6 +141,7 @@ struct TapeStorage {
   // See replay.hpp.
   Node* replay = nullptr;        // the node of the last tape that the next op may be again
   std::size_t replayed = 0;      // nodes
+  bool same_values = false;      // whose results are all the same objects as on the last tape
   std::size_t result_bytes = 0;  // of what the other nodes keep
   bool resting = false;          // the nodes are at rest
   Node* unrepeatable = nullptr;  // the first of them that cannot be repeated
