@@ -217,9 +217,10 @@ struct ProductNode : Node {
 
   // Whether a call on operands of the same sizes repeats that of the last tape; `consumes` tells that the
   // addend may become its result.
-  bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left, Transpose left_transposed,
-                   const Var<T>& right, Transpose right_transposed, const Var<T>* with_bias,
-                   const Var<T>* with_addend, bool consumes) const {
+  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left,
+                                          Transpose left_transposed, const Var<T>& right,
+                                          Transpose right_transposed, const Var<T>* with_bias,
+                                          const Var<T>* with_addend, bool consumes) const {
     return name == op && left_transposed == ta && right_transposed == tb &&
            has_bias == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
            comes_from(tape, left, a.place) && comes_from(tape, right, b.place) &&
@@ -231,12 +232,10 @@ struct ProductNode : Node {
 
   Var<T> repeat(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
                 Var<T>* with_addend) {
-    meet_again(tape, left, a.place);
-    meet_again(tape, right, b.place);
+    a.take(left, take_again(tape, left, a.place));
+    b.take(right, take_again(tape, right, b.place));
     if (with_bias) meet_again(tape, *with_bias, bias);
     if (with_addend) meet_again(tape, *with_addend, addend);
-    a.hold(tape, left);
-    b.hold(tape, right);
     Var<T> made;
     if (in_place()) {
       made = std::move(*with_addend);

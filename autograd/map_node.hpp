@@ -335,8 +335,7 @@ struct MapNode : Node {
       operand.data = var.array().data();
       if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       operand.value = var.shared();
-      meet_again(tape, var, operand.place);
-      if ((operand.held = needs_reference(tape, operand.value, operand.place))) retain(operand.value);
+      if ((operand.held = take_again(tape, var, operand.place))) retain(operand.value);
     };
     (take(x), ...);
     return [&]<std::size_t... kO>(std::index_sequence<kO...>) {

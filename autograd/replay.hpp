@@ -64,6 +64,17 @@ template <class T>
     tape.meet(*tape.find_leaf(x.array().block()), x.shared());
 }
 
+// Takes x as an operand from there again; whether the node needs a reference of its own to it.
+template <class T>
+[[gnu::always_inline]] inline bool take_again(TapeStorage& tape, const Var<T>& x, Place place) {
+  if (place.differentiable()) {
+    if (x.shared()->kept || tape.slots[place.slot()].holder == x.shared()) [[likely]]
+      return false;
+    meet_again(tape, x, place);
+  }
+  return needs_reference(tape, x.shared(), place);
+}
+
 // A result that its node keeps.
 template <class T>
 struct Result {

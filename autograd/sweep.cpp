@@ -275,17 +275,19 @@ void rest(TapeStorage& tape, Node& node) {
 
 void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, After after) {
   std::size_t end = tape.slots.size();
+  Slot* const slots = tape.slots.data();
   for (Node* node = tape.last; node != until; node = node->previous) {
     if (tape.trace) [[unlikely]]
       tape.trace->before_rule();
     node->type->backward(*node, sweep);
     if (tape.trace) [[unlikely]]
       tape.trace->after_rule(tape, node);
-    if (after == After::release) node->type->release(*node);
-    if (after == After::rest) rest(tape, *node);
-    for (; end > node->first_slot; --end) {
-      if (!tape.slots[end - 1].keep) drop_gradient(tape.slots[end - 1]);
-    }
+    if (after == After::rest)
+      rest(tape, *node);
+    else if (after == After::release)
+      node->type->release(*node);
+    for (; end > node->first_slot; --end)
+      if (Slot& slot = slots[end - 1]; !slot.keep) drop_gradient(slot);
   }
 }
 

@@ -414,13 +414,15 @@ struct Saved {
   bool held = false;
 
   Saved() = default;
-  Saved(const Var<T>& x, Place where) : place(where) { hold(*current_tape(), x); }
+  Saved(const Var<T>& x, Place where) : place(where) {
+    take(x, needs_reference(*current_tape(), x.shared(), where));
+  }
 
-  // Another value from the same place.
-  void hold(const TapeStorage& tape, const Var<T>& x) {
+  // A value from the same place, with a reference to it or without one.
+  void take(const Var<T>& x, bool hold) {
     value = x.shared();
-    held = needs_reference(tape, value, place);
-    if (held) retain(value);
+    held = hold;
+    if (hold) retain(value);
   }
 
   T* data() const { return value->array.data(); }
