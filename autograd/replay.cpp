@@ -107,10 +107,8 @@ void TapeStorage::leave_replay() {
     leaves.pop_back();
   }
   rehash_leaves(leaf_table.size());
-  const auto gone = [&](Place place) { return place.differentiable() && place.slot() >= end; };
-  const auto unneeded = std::find_if(deferred.begin(), deferred.end(),
-                                     [&](const Deferred& d) { return gone(d.weight) || gone(d.bias); });
-  deferred.erase(unneeded, deferred.end());
+  // In their order gradients are added.
+  while (!deferred.empty() && deferred.back().node >= nodes) deferred.pop_back();
   slots.resize(end);
   link_deferred();
   slots_at_last = end;
@@ -134,6 +132,7 @@ void TapeStorage::end_rest() {
   if (unrepeatable) {
     last = unrepeatable->previous;
     replay = std::exchange(unrepeatable, nullptr);
+    for (const Node* node = replay; node; node = node->next) --nodes;
     leave_replay();
   }
   last = nullptr;

@@ -106,6 +106,7 @@ std::uint32_t TapeStorage::deferred_product(Place weight, Place bias, std::size_
   entry.in = in;
   entry.out = out;
   entry.out_by_in = out_by_in;
+  entry.node = nodes;
   entry.next = latest;
   return latest = static_cast<std::uint32_t>(deferred.size());
 }

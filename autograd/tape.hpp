@@ -103,6 +103,7 @@ struct Deferred {
   Place weight, bias;
   std::size_t in, out;
   bool out_by_in;      // the weight is stored out x in, not in x out
+  std::size_t node;    // how many nodes came before the first that uses it
   std::uint32_t next;  // 1 + index of the next entry of the same weight slot
   std::size_t rows = 0;
   const char *a = nullptr, *g = nullptr;  // the pending rows, the latest first
