@@ -291,8 +291,11 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   if (tape) {
     std::uint32_t deferred = 0;
     // For a vector, rows would be gathered that are each as large as its gradient.
-    if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable()))
+    if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable())) {
       deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
+      if (Slot& slot = tape->slots[out.place().slot()]; !in_place && slot.size == out.size())
+        slot.gathered = deferred;
+    }
     auto& node =
         tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
                                       deferred, bias != nullptr, addend != nullptr, ta, tb);

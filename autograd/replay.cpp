@@ -13,9 +13,6 @@ namespace {
 // Nodes of larger results, on average, are made anew: there is little to win, and their memory serves others
 // meanwhile.
 constexpr std::size_t kMostBytesOfNode = 16 * 1024;
-// Nor are more nodes repeated than a cache holds: beyond it, memory that was just given back is faster
-// (measured).
-constexpr std::size_t kMostNodes = 50'000;
 
 thread_local constinit bool replays = true;
 
@@ -124,7 +121,7 @@ void TapeStorage::leave_replay() {
 
 // Whether the nodes are to rest when a sweep consumes them.
 bool TapeStorage::may_rest() const {
-  return replays && !trace && nodes <= kMostNodes && result_bytes <= (nodes - replayed) * kMostBytesOfNode;
+  return replays && !trace && result_bytes <= (nodes - replayed) * kMostBytesOfNode;
 }
 
 // At the end of a tape whose nodes are at rest: leaves what the next one may repeat.

@@ -76,6 +76,8 @@ bool Sweep::share(Place from, Place to, std::size_t size) {
   Slot& target = slots_[to.slot()];
   if (target.gradient || to.offset() != 0 || size != target.size || target.keep) return false;
   const Slot& source = slots_[from.slot()];
+  if (source.gathered && deferred_[source.gathered - 1].g.block == source.gradient)
+    return false;  // overwritten soon
   target.gradient = retain(source.gradient);
   target.data = source.data + from.offset() * source.element_bytes;
   target.low = 0;
@@ -123,32 +125,40 @@ void add_product(Sweep& sweep, const Deferred& d, const T* a, const T* g, std::s
   }
 }
 
+bool has_room(const GatheredRows& rows, std::size_t bytes) { return rows.first >= rows.begin() + bytes; }
+
 template <class T>
 void flush_rows(Sweep& sweep, Deferred& d) {
   if (!d.rows) return;
   const std::size_t rows = std::exchange(d.rows, 0);
-  add_product(sweep, d, reinterpret_cast<const T*>(d.a), reinterpret_cast<const T*>(d.g), rows);
-  if (!d.packed) {
-    release(std::exchange(d.a_block, nullptr));
-    release(std::exchange(d.g_block, nullptr));
-  }
+  add_product(sweep, d, reinterpret_cast<const T*>(d.a.first), reinterpret_cast<const T*>(d.g.first), rows);
+  for (GatheredRows* each : {&d.a, &d.g})
+    if (!each->packed) release(std::exchange(each->block, nullptr));
 }
 
-// Copies the pending rows to the end of blocks of our own, before which there is room for kFlushRows in all.
-template <class T>
-void pack(Deferred& d) {
-  const auto move = [&](const char*& rows, Block*& block, std::size_t width) {
-    const std::size_t row = width * sizeof(T);
-    Block* own = allocate_block(kFlushRows * row);
-    char* at = static_cast<char*>(own->data()) + (kFlushRows - d.rows) * row;
-    if (d.rows) std::memcpy(at, rows, d.rows * row);
-    release(block);
-    block = own;
-    rows = at;
-  };
-  move(d.a, d.a_block, d.in);
-  move(d.g, d.g_block, d.out);
-  d.packed = true;
+// Puts rows of `width` bytes before `pending` ones; there is room for kFlushRows in all.
+void gather(GatheredRows& to, const char* from, Block* block, std::size_t rows, std::size_t pending,
+            std::size_t width) {
+  if (to.block == block && from + rows * width == to.first) {  // where they are to be: nothing to copy
+    to.first = from;
+    return;
+  }
+  if (!to.packed) {
+    if (!pending) {
+      to.first = from;
+      to.block = retain(block);
+      return;
+    }
+    Block* const own = allocate_block(kFlushRows * width);
+    char* const at = static_cast<char*>(own->data()) + (kFlushRows - pending) * width;
+    std::memcpy(at, to.first, pending * width);
+    release(to.block);
+    to = {at, own, true};
+  } else if (!pending) {
+    to.first = to.begin() + kFlushRows * width;
+  }
+  to.first -= rows * width;
+  std::memcpy(const_cast<char*>(to.first), from, rows * width);
 }
 
 }  // namespace
@@ -157,43 +167,36 @@ template <class T>
 void Sweep::product(std::uint32_t index, const T* a, Block* a_block, const T* g, Block* g_block,
                     std::size_t rows) {
   Deferred& d = deferred_[index - 1];
-  if (rows >= kFlushRows || !rows || at_once_) return add_product(*this, d, a, g, rows);
+  const std::size_t a_row = d.in * sizeof(T), g_row = d.out * sizeof(T);
+  const char *const a_rows = reinterpret_cast<const char*>(a), *const g_rows =
+                                                                   reinterpret_cast<const char*>(g);
+  const bool in_place = d.reserved && d.g.block == g_block && g_rows + rows * g_row == d.g.first;
+  if (rows >= kFlushRows || !rows || at_once_ || (d.reserved && !in_place))
+    return add_product(*this, d, a, g, rows);
+  if (!in_place && (d.rows + rows > kFlushRows || (d.g.packed && !has_room(d.g, rows * g_row))))
+    flush_rows<T>(*this, d);
+  d.reserved = false;
   d.flush = flush_rows<T>;
   list_pending(index);
-  const std::size_t a_bytes = rows * d.in * sizeof(T), g_bytes = rows * d.out * sizeof(T);
-  const char *a_at = reinterpret_cast<const char*>(a), *g_at = reinterpret_cast<const char*>(g);
-  if (d.rows + rows > kFlushRows) flush_rows<T>(*this, d);
-  if (d.packed && d.rows == 0) {  // start again at the end of the packing blocks
-    d.a = static_cast<char*>(d.a_block->data()) + kFlushRows * d.in * sizeof(T);
-    d.g = static_cast<char*>(d.g_block->data()) + kFlushRows * d.out * sizeof(T);
-  }
-  if (!d.packed) {
-    if (d.rows == 0) {
-      d.a = a_at;
-      d.g = g_at;
-      d.a_block = retain(a_block);
-      d.g_block = retain(g_block);
-      d.rows = rows;
-      return;
-    }
-    if (d.a_block == a_block && d.g_block == g_block && a_at + a_bytes == d.a &&
-        g_at + g_bytes == d.g) {  // the rows before the pending ones: nothing to copy
-      d.a = a_at;
-      d.g = g_at;
-      d.rows += rows;
-      return;
-    }
-    pack<T>(d);
-  }
-  d.a -= a_bytes;
-  d.g -= g_bytes;
-  std::memcpy(const_cast<char*>(d.a), a_at, a_bytes);
-  std::memcpy(const_cast<char*>(d.g), g_at, g_bytes);
+  gather(d.a, a_rows, a_block, rows, d.rows, a_row);
+  gather(d.g, g_rows, g_block, rows, d.rows, g_row);
   d.rows += rows;
 }
 
 template void Sweep::product(std::uint32_t, const float*, Block*, const float*, Block*, std::size_t);
 template void Sweep::product(std::uint32_t, const double*, Block*, const double*, Block*, std::size_t);
+
+// Gives the gradient of a product's result the memory where the rows that it is would be gathered.
+bool Sweep::reserve_rows(Slot& slot) {
+  Deferred& d = deferred_[slot.gathered - 1];
+  const std::size_t rows = slot.size / d.out, bytes = slot.size * slot.element_bytes;
+  if (!d.g.packed || d.reserved || at_once_ || slot.keep || rows >= kFlushRows) return false;
+  if (d.rows && (d.rows + rows > kFlushRows || !has_room(d.g, bytes))) d.flush(*this, d);
+  if (!d.rows) d.g.first = d.g.begin() + kFlushRows * d.out * slot.element_bytes;
+  slot.gradient = retain(d.g.block);
+  slot.data = const_cast<char*>(d.g.first) - bytes;
+  return d.reserved = true;
+}
 
 void Sweep::flush(SlotId id) {
   std::uint32_t i = std::exchange(slots_[id].pending, 0);
@@ -241,10 +244,7 @@ class SweepEnd {
   SweepEnd(const SweepEnd&) = delete;
   ~SweepEnd() {
     for (Deferred& d : tape_.deferred) {
-      release(std::exchange(d.a_block, nullptr));
-      release(std::exchange(d.g_block, nullptr));
-      d.packed = false;
-      d.rows = 0;
+      d.drop();
       d.listed[0] = d.listed[1] = false;
       for (const Place& place : {d.weight, d.bias})
         if (place.differentiable()) tape_.slots[place.slot()].pending = 0;

@@ -37,8 +37,10 @@ class Sweep {
   [[gnu::always_inline]] Sink<T> sink(Place place, std::size_t size) {
     Slot& slot = slots_[place.slot()];
     if (!slot.gradient && size == slot.size) {  // the first to arrive, and all of it
-      slot.gradient = allocate_block(size * sizeof(T));
-      slot.data = static_cast<char*>(slot.gradient->data());
+      if (!slot.gathered || !reserve_rows(slot)) {
+        slot.gradient = allocate_block(size * sizeof(T));
+        slot.data = static_cast<char*>(slot.gradient->data());
+      }
       slot.high = size;
       return {reinterpret_cast<T*>(slot.data), false};
     }
@@ -79,6 +81,7 @@ class Sweep {
   void list_pending(std::uint32_t index);
   const char* arrived(Place place, std::size_t size);
   char* writable(Place place, std::size_t size, bool& accumulate);
+  bool reserve_rows(Slot& slot);
   bool share(Place from, Place to, std::size_t size);
 
   std::vector<Slot>& slots_;

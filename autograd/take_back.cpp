@@ -67,8 +67,7 @@ void TakeBack::keep_products() {
       if (kept != i) std::swap(tape_.deferred[kept], d);
       ++kept;
     } else {
-      release(std::exchange(d.a_block, nullptr));
-      release(std::exchange(d.g_block, nullptr));
+      d.drop();
     }
   }
   for (std::size_t leaf = leaves_; leaf < tape_.leaves.size(); ++leaf)

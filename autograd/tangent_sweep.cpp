@@ -21,10 +21,7 @@ std::vector<Node*> nodes_after(const TapeStorage& tape, const Node* after) {
 
 SlotArrays::~SlotArrays() {
   for (Slot& slot : slots) release(slot.gradient);
-  for (Deferred& d : deferred) {
-    release(d.a_block);
-    release(d.g_block);
-  }
+  for (Deferred& d : deferred) d.drop();
 }
 
 void SlotArrays::grow(const TapeStorage& tape) {

@@ -150,10 +150,7 @@ void TapeStorage::reset() {
   release_nodes();
   for (Slot& slot : slots) release(slot.gradient);
   for (Leaf& leaf : leaves) release(leaf.value);
-  for (Deferred& d : deferred) {
-    release(d.a_block);
-    release(d.g_block);
-  }
+  for (Deferred& d : deferred) d.drop();
   if (!leaves.empty()) std::fill(leaf_table.begin(), leaf_table.end(), 0);
   slots.clear();
   leaves.clear();

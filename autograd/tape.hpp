@@ -77,16 +77,19 @@ inline constexpr NodeType node_type{
 
 struct Slot {  // of one cache line
   Block* gradient = nullptr;
-  char* data = nullptr;           // of element 0
-  std::size_t size = 0;           // elements
-  std::size_t low = 0, high = 0;  // elements [low, high) hold a gradient
-  std::uint32_t pending = 0;      // 1 + index of the first deferred product that has rows for this slot, or 0
-  std::uint32_t deferred = 0;     // 1 + index of the latest deferred product with this weight, or 0
+  char* data = nullptr;               // of element 0
+  std::size_t size = 0;               // elements
+  std::size_t low = 0, high = 0;      // elements [low, high) hold a gradient
   const ValueBase* holder = nullptr;  // of a variable's slot: what the tape holds
+  // Deferred products, 1 + the index of each, or 0:
+  std::uint32_t pending = 0;   // the first that has rows for this slot
+  std::uint32_t deferred = 0;  // the latest with this weight
+  std::uint32_t gathered = 0;  // that which gathers this gradient as rows of G
   std::uint8_t element_bytes = 0;
   bool keep = false;    // asked for by the caller: survives its node
   bool shared = false;  // memory that another slot sees: copied before it is written
 };
+static_assert(sizeof(Slot) == 64);
 
 // A variable that the tape has met.
 struct Leaf {
@@ -95,6 +98,15 @@ struct Leaf {
   std::uint64_t variable_id;
   std::uint64_t version;  // of its value when it was met
   SlotId slot;
+};
+
+// Rows of one factor of a deferred product that wait, the latest first.
+struct GatheredRows {
+  const char* first = nullptr;
+  Block* block = nullptr;
+  bool packed = false;  // in a block of our own, for so many rows as are gathered
+
+  char* begin() const { return static_cast<char*>(block->data()); }
 };
 
 // The gradient of a weight matrix, sum_t G_t^T A_t (out x in) or its transpose, and of a bias, the column
@@ -106,13 +118,22 @@ struct Deferred {
   std::size_t node;    // how many nodes came before the first that uses it
   std::uint32_t next;  // 1 + index of the next entry of the same weight slot
   std::size_t rows = 0;
-  const char *a = nullptr, *g = nullptr;  // the pending rows, the latest first
-  Block *a_block = nullptr, *g_block = nullptr;
-  bool packed = false;  // the rows were copied into blocks of our own
+  GatheredRows a, g;
+  bool reserved = false;  // the rows of G before the first are the memory of a gradient that is to come
   // The lists of those that wait for a slot (Slot::pending): the weight's and the bias'.
   std::uint32_t next_pending[2] = {0, 0};
   bool listed[2] = {false, false};
   void (*flush)(Sweep&, Deferred&) = nullptr;
+
+  // Forgets the rows.
+  void drop() {
+    for (GatheredRows* each : {&a, &g}) {
+      release(std::exchange(each->block, nullptr));
+      each->packed = false;
+    }
+    rows = 0;
+    reserved = false;
+  }
 };
 
 // Which tape it was, for messages: the innermost scope that it was made in, empty if there was none.
