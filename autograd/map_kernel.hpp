@@ -96,6 +96,16 @@ std::size_t operand_size(const Operand<T>& operand, std::size_t rows, std::size_
   return operand.layout == Layout::columns ? rows * operand.width : operand.width;
 }
 
+// Zeros in all columns of a matrix but [first, first + count).
+template <class T>
+void fill_columns_beside(T* matrix, std::size_t rows, std::size_t width, std::size_t first,
+                         std::size_t count) {
+  for (std::size_t r = 0; r < rows; ++r, matrix += width) {
+    std::fill(matrix, matrix + first, T(0));
+    std::fill(matrix + first + count, matrix + width, T(0));
+  }
+}
+
 // Finds where the gradients of the operands go that are wanted.
 template <class T, class Wanted>
 [[gnu::always_inline]] inline void find_targets(Sweep& sweep, const Operand<T>* in, const std::size_t* blocks,
@@ -115,12 +125,18 @@ template <class T, class Wanted>
       target[i] = open(operand, operand.layout == Layout::full);
       continue;
     }
-    // All blocks of one matrix together: if they cover it, nothing needs to be zero before.
+    // All blocks of one matrix together; what they do not cover is zero so far, if nothing has arrived.
     const auto same_matrix = [&](std::size_t k) { return blocks[k] && in[k].place == operand.place; };
-    std::size_t covered = 0;
+    std::size_t covered = 0, parts = 0;
 #pragma GCC unroll 32
-    for (std::size_t k = i; k < operands; ++k) covered += same_matrix(k) ? blocks[k] * cols : 0;
-    const Target<T> whole = open(operand, covered == operand.width);
+    for (std::size_t k = i; k < operands; ++k) {
+      covered += same_matrix(k) ? blocks[k] * cols : 0;
+      parts += same_matrix(k);
+    }
+    Target<T> whole = open(operand, true);
+    if (!whole.accumulate && covered != operand.width)
+      fill_columns_beside(whole.data, rows, operand.width, parts == 1 ? operand.first : 0,
+                          parts == 1 ? covered : 0);
 #pragma GCC unroll 32
     for (std::size_t k = i; k < operands; ++k)
       if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};

@@ -131,13 +131,14 @@ struct SmallProduct {
   std::size_t columns(std::size_t j) const {
     const std::size_t behind = j + kVectors * Batch<T>::size;
     const LastVector<T> last(kTail ? n + Batch<T>::size - behind : 0);
+    const T* const from = k ? b + j : b;  // which is null if there is nothing to read
     std::size_t i = 0;
     if constexpr (kVectors <= 2)
       for (; i + 4 <= m; i += 4)
-        gemm_tile<T, 4, kVectors, 1, kTail>(k, a + i * a_row, a_row, a_col, b + j, ldb, beta, c + i * ldc + j,
+        gemm_tile<T, 4, kVectors, 1, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, beta, c + i * ldc + j,
                                             ldc, last);
     for (; i < m; ++i)
-      gemm_tile<T, 1, kVectors, kChains, kTail>(k, a + i * a_row, a_row, a_col, b + j, ldb, beta,
+      gemm_tile<T, 1, kVectors, kChains, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, beta,
                                                 c + i * ldc + j, ldc, last);
     return behind;
   }
