@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything and runs all tests. Arguments go to ctest: bash tests/run.sh -R lstm
 # As the first argument, another build of the unit tests, in its own folder:
-#   --sanitize   with AddressSanitizer and UndefinedBehaviorSanitizer
+#   --sanitize   with AddressSanitizer and UndefinedBehaviorSanitizer, by Clang 14: several times quicker to build than by GCC
 #   --clang      with Clang 14
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../.ci/build.sh"
@@ -11,7 +11,8 @@ case ${1-} in
 --sanitize)
   folder=build-asan target=unroll_tests tests=(-L unit)
   # Portable: quicker to build, and SIMD registers of another width are tried.
-  options=(-DCMAKE_BUILD_TYPE=Debug -DUNROLL_SANITIZE=address,undefined -DUNROLL_PORTABLE=ON)
+  options=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=clang++-14 -DUNROLL_SANITIZE=address,undefined -DUNROLL_PORTABLE=ON)
+  packages+=(clang-14 libclang-rt-14-dev)
   shift
   ;;
 --clang)
