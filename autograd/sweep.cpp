@@ -189,8 +189,9 @@ template void Sweep::product(std::uint32_t, const double*, Block*, const double*
 // Gives the gradient of a product's result the memory where the rows that it is would be gathered.
 bool Sweep::reserve_rows(Slot& slot) {
   Deferred& d = deferred_[slot.gathered - 1];
+  if (!d.g.packed || d.reserved || at_once_ || slot.keep || !slot.size) return false;
   const std::size_t rows = slot.size / d.out, bytes = slot.size * slot.element_bytes;
-  if (!d.g.packed || d.reserved || at_once_ || slot.keep || rows >= kFlushRows) return false;
+  if (rows >= kFlushRows) return false;
   if (d.rows && (d.rows + rows > kFlushRows || !has_room(d.g, bytes))) d.flush(*this, d);
   if (!d.rows) d.g.first = d.g.begin() + kFlushRows * d.out * slot.element_bytes;
   slot.gradient = retain(d.g.block);
@@ -275,7 +276,6 @@ void rest(TapeStorage& tape, Node& node) {
 
 void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, After after) {
   std::size_t end = tape.slots.size();
-  Slot* const slots = tape.slots.data();
   for (Node* node = tape.last; node != until; node = node->previous) {
     if (tape.trace) [[unlikely]]
       tape.trace->before_rule();
@@ -287,7 +287,7 @@ void sweep_nodes(TapeStorage& tape, Sweep& sweep, const Node* until, After after
     else if (after == After::release)
       node->type->release(*node);
     for (; end > node->first_slot; --end)
-      if (Slot& slot = slots[end - 1]; !slot.keep) drop_gradient(slot);
+      if (Slot& slot = tape.slots[end - 1]; !slot.keep) drop_gradient(slot);
   }
 }
 

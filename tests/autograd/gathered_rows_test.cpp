@@ -106,6 +106,19 @@ TEST_CASE("gradients of results in the midst are not overwritten by later rows")
   });
 }
 
+TEST_CASE("rows without entries") {
+  check_gathered([](const Inputs& in, Vars& wanted) {
+    const V none = ag::variable(ag::Array<double>({0, kWidth}));
+    wanted.push_back(none);
+    V h = in.x, loss(0.0);
+    for (int i = 0; i < 5; ++i) {
+      h = steps(h, in.weight, 1);
+      loss = loss + ag::sum(tanh(ag::linear(h, none)));
+    }
+    return loss + ag::sum(h);
+  });
+}
+
 TEST_CASE("rows of a weight that is computed, and of one in two layouts") {
   check_gathered([](const Inputs& in, Vars&) {
     const V weight = tanh(in.weight) + in.other;
