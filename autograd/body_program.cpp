@@ -223,8 +223,9 @@ void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>
 
   std::vector<Target<T>> to_gradient(arguments.in.size()), to_tangent(arguments.in.size());
   const auto find = [&](Sweep& of, std::vector<Target<T>>& targets, auto&& wanted) {
-    find_targets(of, arguments.in.data(), arguments.blocks.data(), arguments.in.size(), arguments.rows,
-                 arguments.cols, arguments.overlapping, targets.data(), wanted);
+    for (std::size_t i = 0; i < arguments.in.size(); ++i)
+      find_target(of, arguments.in.data(), arguments.blocks.data(), arguments.in.size(), i, arguments.rows,
+                  arguments.cols, arguments.overlapping, targets.data(), wanted);
   };
   find(sweep.gradients(), to_gradient,
        [&](const Operand<T>& operand) { return sweep.flows_on(operand.place); });

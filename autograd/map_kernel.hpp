@@ -106,41 +106,38 @@ void fill_columns_beside(T* matrix, std::size_t rows, std::size_t width, std::si
   }
 }
 
-// Finds where the gradients of the operands go that are wanted.
+// Finds where the gradient of operand i goes, if it is wanted; it may have been found with that of another
+// one.
 template <class T, class Wanted>
-[[gnu::always_inline]] inline void find_targets(Sweep& sweep, const Operand<T>* in, const std::size_t* blocks,
-                                                std::size_t operands, std::size_t rows, std::size_t cols,
-                                                bool overlapping, Target<T>* target, Wanted&& wanted) {
-  const auto open = [&](const Operand<T>& operand, bool overwrites) -> Target<T> {
+[[gnu::always_inline]] inline void find_target(Sweep& sweep, const Operand<T>* in, const std::size_t* blocks,
+                                               std::size_t operands, std::size_t i, std::size_t rows,
+                                               std::size_t cols, bool overlapping, Target<T>* target,
+                                               Wanted&& wanted) {
+  const Operand<T>& operand = in[i];
+  if (!wanted(operand) || target[i].data) return;
+  const auto open = [&](bool overwrites) -> Target<T> {
     const std::size_t elements = operand_size(operand, rows, cols);
     if (!overwrites || overlapping) return {sweep.accumulator<T>(operand.place, elements), true};
     const Sink<T> s = sweep.sink<T>(operand.place, elements);
     return {s.data, s.accumulate};
   };
-#pragma GCC unroll 32
-  for (std::size_t i = 0; i < operands; ++i) {
-    const Operand<T>& operand = in[i];
-    if (!wanted(operand) || target[i].data) continue;
-    if (!blocks[i]) {
-      target[i] = open(operand, operand.layout == Layout::full);
-      continue;
-    }
-    // All blocks of one matrix together; what they do not cover is zero so far, if nothing has arrived.
-    const auto same_matrix = [&](std::size_t k) { return blocks[k] && in[k].place == operand.place; };
-    std::size_t covered = 0, parts = 0;
-#pragma GCC unroll 32
-    for (std::size_t k = i; k < operands; ++k) {
-      covered += same_matrix(k) ? blocks[k] * cols : 0;
-      parts += same_matrix(k);
-    }
-    Target<T> whole = open(operand, true);
-    if (!whole.accumulate && covered != operand.width)
-      fill_columns_beside(whole.data, rows, operand.width, parts == 1 ? operand.first : 0,
-                          parts == 1 ? covered : 0);
-#pragma GCC unroll 32
-    for (std::size_t k = i; k < operands; ++k)
-      if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
+  if (!blocks[i]) {
+    target[i] = open(operand.layout == Layout::full);
+    return;
   }
+  // All blocks of one matrix together; what they do not cover is zero so far, if nothing has arrived.
+  const auto same_matrix = [&](std::size_t k) { return blocks[k] && in[k].place == operand.place; };
+  std::size_t covered = 0, parts = 0;
+  for (std::size_t k = i; k < operands; ++k) {
+    covered += same_matrix(k) ? blocks[k] * cols : 0;
+    parts += same_matrix(k);
+  }
+  const Target<T> whole = open(true);
+  if (!whole.accumulate && covered != operand.width)
+    fill_columns_beside(whole.data, rows, operand.width, parts == 1 ? operand.first : 0,
+                        parts == 1 ? covered : 0);
+  for (std::size_t k = i; k < operands; ++k)
+    if (same_matrix(k)) target[k] = {whole.data + in[k].first, whole.accumulate};
 }
 
 // How the rows of an operand follow each other.

@@ -171,8 +171,12 @@ struct MapNode : Node {
       }
     }
     Target<T> target[kOperands];
-    find_targets(sweep, in, In::blocks.data(), kOperands, rows, cols, overlapping, target,
-                 [](const Operand<T>& operand) { return operand.place.differentiable(); });
+    const auto wanted = [](const Operand<T>& operand) { return operand.place.differentiable(); };
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      (find_target(sweep, in, In::blocks.data(), kOperands, kI, rows, cols, overlapping, target, wanted),
+       ...);
+    }
+    (std::make_index_sequence<kOperands>{});
     if constexpr (kFromResult)
       Kernel::backward_from_result(in, gradient[0], result[0].value->array.data(), target, rows, cols);
     else if (stash)

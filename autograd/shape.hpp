@@ -82,8 +82,7 @@ class Shape {
   /// Axes [first, rank).
   Shape suffix(std::size_t first) const {
     Shape result;
-#pragma GCC unroll 6
-    for (std::size_t i = first; i < kMaxRank; ++i) result.extents_[i - first] = detail::word(extents_[i]);
+    for (std::size_t i = first; i < rank_; ++i) result.extents_[i - first] = extents_[i];
     result.rank_ = rank_ - std::min(first, rank_);
     return result;
   }
