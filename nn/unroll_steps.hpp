@@ -121,6 +121,18 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
       "unroll: the cell's project must be `Var<T> project(const Var<T>& x) const`, of the input's type");
   constexpr bool kCalls = !std::is_same_v<OnStep, NoCallback>;
   constexpr bool kReplaces = replaces_outputs<OnStep, Step<T, CellState<C>>>();
+  // Without a tape, what the steps compute stays with this thread; what is returned is published.
+  constexpr bool kConfines = !kCalls && nn::State<CellState<C>>;
+  std::optional<ag::detail::Confined> confined;
+  if (kConfines && !ag::detail::current_tape()) confined.emplace();
+  const auto returned = [&](ag::Var<T> output) -> Unrolled<T, CellState<C>> {
+    if constexpr (kConfines)
+      if (confined) {
+        output.publish();
+        for_each_var([](const auto& var) { var.publish(); }, state);
+      }
+    return {std::move(output), std::move(state)};
+  };
   const std::size_t steps = x.shape(0), batch = x.shape(1);
   const ag::Scope scope(ag::detail::type_name<C>());
   StepRandomness randomness{plan.seed};
@@ -234,9 +246,9 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
       }
     }
   }
-  if (plan.last_only) return {std::move(last), std::move(state)};
-  if (kCalls && replaced[0].defined()) return {ag::stack(replaced), std::move(state)};
-  return {outputs->so_far(), std::move(state)};
+  if (plan.last_only) return returned(std::move(last));
+  if (kCalls && replaced[0].defined()) return returned(ag::stack(replaced));
+  return returned(outputs->so_far());
 }
 
 template <class C, class T, class OnStep>

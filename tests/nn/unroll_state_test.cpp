@@ -222,3 +222,24 @@ TEST_CASE("threads unroll one cell at the same time") {
   for (std::thread& thread : threads) thread.join();
   for (const bool each : same) CHECK(each);
 }
+
+TEST_CASE("what unroll has returned without a tape may be used by several threads") {
+  nn::Rng rng(7);
+  const nn::LSTMCell<double> cell(2, 5, rng);
+  const Var x = normal({6, 3, 2}, rng);
+  const auto [output, state] = nn::unroll(cell, x);
+  const auto [last, same_state] = nn::unroll(cell, x, cell.initial_state(3), {.last_only = true});
+  for (const Var& var : {output, state.h, state.c, last, same_state.c}) {
+    const std::uint32_t handles = var.shared()->references;
+    const auto use = [&] {
+      for (int i = 0; i < 200'000; ++i) {
+        const Var copy = var;
+        const ag::Array<double> elements = copy.array();
+      }
+    };
+    std::thread other(use);
+    use();
+    other.join();
+    CHECK(var.shared()->references == handles);  // counts that threads change without locks come out wrong
+  }
+}
