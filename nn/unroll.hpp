@@ -91,6 +91,10 @@ Unrolled<T, CellState<C>> unroll_checked(const C& cell, ag::Var<T> x, CellState<
 /// and the last output only. Throws Error if x does not have three axes or no time step, if a length is not
 /// in [1, T], or if outputs or states do not have the shapes that they must have. The steps are scopes:
 /// "LSTMCell / step 3".
+///
+/// What the steps compute belongs to this thread, with and without a tape: a cell that keeps some of it
+/// elsewhere than in its state must not give it to other threads. What is returned without a tape, all
+/// threads may use.
 template <Recurrent C>
 Unrolled<CellNumber<C>, CellState<C>> unroll(const C& cell, const ag::Var<CellNumber<C>>& x,
                                              const UnrollOptions& options = {}) {
