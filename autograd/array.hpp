@@ -122,6 +122,12 @@ class Array {
     return {block_, data_ + index * row.size(), row};
   }
 
+  /// Other memory for the same shape, or none.
+  void set_memory(detail::BlockRef block, T* data) {
+    block_ = std::move(block);
+    data_ = data;
+  }
+
   /// An array of its own with the same elements.
   Array copy() const {
     Array result(shape_);

@@ -1,12 +1,9 @@
 // Products of stacks of matrices.
 #pragma once
 
-#include "blas.hpp"
-#include "var.hpp"
+#include "product.hpp"
 
 namespace autograd::detail {
-
-inline Transpose flip(Transpose t) { return t == Transpose::yes ? Transpose::no : Transpose::yes; }
 
 // A product of stacks: C[c] = sum of op(A[a]) op(B[b]) over all entries of a batch that share c, where an
 // entry finds its three matrices by steps along the axes of the batch. A step of 0 repeats a factor, so that

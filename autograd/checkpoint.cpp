@@ -235,7 +235,10 @@ std::vector<Var<T>> checkpoint(CheckpointedFunction<T> f, const std::vector<Var<
   op->tape = tape;
   op->f = std::move(f);
   op->float_settings = float_settings;
-  for (std::size_t i = 0; i < inputs.size(); ++i) op->inputs.emplace_back(inputs[i], places[i]);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    op->inputs.emplace_back(inputs[i], places[i]);
+    inputs[i].shared()->restorable = false;  // held here, and made before what runs again
+  }
   for (std::size_t i = 0; i < results.size(); ++i)
     op->results.push_back({Saved<T>(results[i], results[i].place()), own[i] != 0});
   tape->emplace<CheckpointNode<T>>().op = op.release();

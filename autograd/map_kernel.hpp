@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "activations.hpp"
+#include "body_needs.hpp"
 #include "sweep.hpp"
 
 namespace autograd::detail {
@@ -233,6 +234,16 @@ concept Primitive = requires {
   F::kCostly;
 };
 
+// What a map keeps for its rule, beside results.
+struct Keeping {
+  std::uint32_t stashed = 0;  // results of costly functions
+  InputMask saved = 0;        // inputs that are saved in the stash with them
+  std::uint32_t unread = 0;   // operands that the rule reads none of, or only what is saved; one bit for each
+
+  std::size_t per_element() const { return stashed + static_cast<std::size_t>(std::popcount(saved)); }
+  bool reads(std::size_t operand) const { return !(unread >> operand & 1); }
+};
+
 // What a map does with lanes for a given body; instantiated once for each body and its Inputs.
 template <class T, class F, class In>
 struct MapKernel {
@@ -272,13 +283,44 @@ struct MapKernel {
     return replayable ? results : 0;
   }
 
+  // The inputs that partial derivatives contain.
+  static InputMask needed_inputs(const F& f, bool stashes) {
+    const auto probe = [stashes](std::size_t input) {
+      Probe<T> x;
+      x.reads = x.live = InputMask{1} << input;
+      x.stashes = stashes;
+      return x;
+    };
+    return [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return std::apply([](const auto&... y) { return (y.needed | ...); }, as_tuple(f(probe(kI)...)));
+    }
+    (Indices{});
+  }
+
+  // `from_result` tells that a single function finds its slope from its result. What is saved of operands of
+  // which the rule needs only a part depends on the operands: it is all that could be.
+  static Keeping plan(const F& f, bool from_result) {
+    Keeping keeping;
+    keeping.stashed = from_result ? 0 : static_cast<std::uint32_t>(plan_stash(f));
+    const InputMask needed = needed_inputs(f, from_result || keeping.stashed);
+    std::size_t count[kOperands] = {};
+    for (std::size_t i = 0; i < In::kCount; ++i) count[In::of[i].operand] += needed >> i & 1;
+    for (std::size_t i = 0; i < kOperands; ++i)
+      if (!count[i]) keeping.unread |= 1u << i;
+    if (!keeping.stashed) return keeping;
+    for (std::size_t i = 0; i < In::kCount; ++i)
+      if (const std::size_t operand = In::of[i].operand; count[operand] < In::blocks[operand])
+        keeping.saved |= needed & InputMask{1} << i;
+    return keeping;
+  }
+
   // A body without captures always does the same.
-  static std::size_t stash_results(const F& f) {
+  static Keeping keeping(const F& f, bool from_result) {
     if constexpr (std::is_empty_v<F>) {
-      static const std::size_t results = plan_stash(f);
-      return results;
+      static const Keeping planned = plan(f, from_result);
+      return planned;
     } else {
-      return plan_stash(f);
+      return plan(f, from_result);
     }
   }
 
@@ -299,8 +341,8 @@ struct MapKernel {
   }
 
   // Stash elements for an output of rows x cols.
-  static std::size_t stash_size(std::size_t rows, std::size_t cols, std::size_t results) {
-    return rows * ((cols + kLanes - 1) / kLanes) * results * kLanes;
+  static std::size_t stash_size(std::size_t rows, std::size_t cols, const Keeping& keeping) {
+    return rows * ((cols + kLanes - 1) / kLanes) * keeping.per_element() * kLanes;
   }
 
   // The lane of an input from column c of the row that its operand's cursor is at.
@@ -315,9 +357,21 @@ struct MapKernel {
       return is_splat(in[kOf.operand].layout) ? Batch<T>(*row) : load(row + c, count);
   }
 
+  // Puts the inputs of a mask into the stash, before the results of functions.
+  template <std::size_t... kI>
+  [[gnu::always_inline]] static void save(InputMask mask, T*& stash, std::index_sequence<kI...>,
+                                          const std::array<Batch<T>, In::kCount>& x) {
+    const auto one = [&](std::size_t i) {
+      if (!(mask >> i & 1)) return;
+      x[i].store_aligned(stash);
+      stash += kLanes;
+    };
+    (one(kI), ...);
+  }
+
   template <Stash kStash>
   [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows,
-                                       std::size_t cols, T* stash) {
+                                       std::size_t cols, T* stash, InputMask saved) {
     RowCursor<const T*> at[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
     for (std::size_t r = 0; r < rows; ++r) {
@@ -326,7 +380,10 @@ struct MapKernel {
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(Lane<T, kStash>{value<kI>(in, at, c, cols, count), &stash}...));
+          const std::array<Batch<T>, In::kCount> x{value<kI>(in, at, c, cols, count)...};
+          if constexpr (kStash == Stash::store)
+            if (saved) save(saved, stash, Indices{}, x);
+          const auto y = as_tuple(f(Lane<T, kStash>{x[kI], &stash}...));
           (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
@@ -351,20 +408,36 @@ struct MapKernel {
     store(address, gradient, count);
   }
 
+  // The lane of an input that the rule needs; any other is not read, it may be gone.
+  template <std::size_t kInput>
+  [[gnu::always_inline]] static Batch<T> needed_value(const Operand<T>* in, const RowCursor<const T*>* at,
+                                                      std::size_t c, std::size_t cols, std::size_t count,
+                                                      const Keeping& keeping, const T* saved) {
+    if (keeping.saved >> kInput & 1)
+      return Batch<T>::load_aligned(saved +
+                                    std::popcount(keeping.saved & ((InputMask{1} << kInput) - 1)) * kLanes);
+    if (!keeping.reads(In::of[kInput].operand)) return Batch<T>(T(0));
+    return value<kInput>(in, at, c, cols, count);
+  }
+
   template <bool kReplay>
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
-                                        const Target<T>* target, std::size_t rows, std::size_t cols,
-                                        T* stash) {
+                                        const Target<T>* target, std::size_t rows, std::size_t cols, T* stash,
+                                        const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     RowCursor<T*> to[kOperands];
     start(in, target, rows, cols, at, to);
+    const std::size_t saved = std::popcount(keeping.saved) * kLanes;
     for (std::size_t r = 0; r < rows; ++r) {
       if (r) next_row(target, at, to);
       T sums[kOperands] = {};  // of the row, for splats
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
-          const auto y = as_tuple(f(seed<kI, kReplay>(value<kI>(in, at, c, cols, count), &stash)...));
+          const std::array<Batch<T>, In::kCount> x{
+              needed_value<kI>(in, at, c, cols, count, keeping, stash)...};
+          if constexpr (kReplay) stash += saved;
+          const auto y = as_tuple(f(seed<kI, kReplay>(x[kI], &stash)...));
           const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
           const auto deliver = [&]<std::size_t kInput>() {
             if (!target[In::of[kInput].operand].data) return;
@@ -392,7 +465,7 @@ struct MapKernel {
   // The same of a single function, from its result.
   [[gnu::flatten]] static void backward_from_result(const Operand<T>* in, const T* gradient, const T* result,
                                                     const Target<T>* target, std::size_t rows,
-                                                    std::size_t cols) {
+                                                    std::size_t cols, const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     RowCursor<T*> to[kOperands];
     start(in, target, rows, cols, at, to);
@@ -403,7 +476,8 @@ struct MapKernel {
         const std::size_t count = cols - c;
         const Batch<T> g = load(gradient + r * cols + c, count), y = load(result + r * cols + c, count);
         [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-          const std::array<Batch<T>, In::kCount> x{value<kI>(in, at, c, cols, count)...};
+          const std::array<Batch<T>, In::kCount> x{
+              needed_value<kI>(in, at, c, cols, count, keeping, nullptr)...};
           const auto deliver = [&]<std::size_t kInput>() {
             if (!target[In::of[kInput].operand].data) return;
             const auto slope = F::template slope<kInput>(x[kI]..., y);

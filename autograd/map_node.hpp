@@ -9,6 +9,7 @@
 #include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
 #include "replay.hpp"
+#include "restoration.hpp"
 #include "tangent_sweep.hpp"
 
 namespace autograd {
@@ -152,6 +153,8 @@ struct MapNode : Node {
   Place out[kOutputs];
   Result<T> result[kOutputs];
   Block* stash;  // of the body's costly functions, or null
+  Keeping keeping;
+  std::uint32_t lacking;  // operands that are not held although nobody else may hold them; one bit for each
   Shape shape;
   std::size_t rows, cols;
   bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
@@ -178,11 +181,13 @@ struct MapNode : Node {
     }
     (std::make_index_sequence<kOperands>{});
     if constexpr (kFromResult)
-      Kernel::backward_from_result(in, gradient[0], result[0].value->array.data(), target, rows, cols);
+      Kernel::backward_from_result(in, gradient[0], result[0].value->array.data(), target, rows, cols,
+                                   keeping);
     else if (stash)
-      Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()));
+      Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()),
+                                      keeping);
     else
-      Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr);
+      Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr, keeping);
   }
 
   // Beyond the gradient, by the body's program.
@@ -205,7 +210,10 @@ struct MapNode : Node {
 
   void record(RecordedSweep<T>& sweep) {
     std::array<Var<T>, kOperands> x;
-    for (std::size_t i = 0; i < kOperands; ++i) x[i] = Var<T>::of(in[i].value);
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      x[i] = Var<T>::of(in[i].value);
+      x[i].shared()->restorable = false;  // the rules of the nodes made now run before others restore values
+    }
     [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       if constexpr (Primitive<F> && In::kColumnOperands == 0) {
         const Var<T> g = sweep.gradient(out[0], shape);
@@ -267,8 +275,8 @@ struct MapNode : Node {
     for (std::size_t i = 0; i < kOperands; ++i) {
       matrix[i] = count;
       for (std::size_t k = 0; k < i; ++k)
-        if (In::blocks[i] && In::blocks[k] && in[i].width == in[k].width &&
-            in[i].data - in[i].first == in[k].data - in[k].first && in[i].place == in[k].place)
+        if (In::blocks[i] && In::blocks[k] && in[i].width == in[k].width && in[i].place == in[k].place &&
+            (in[i].place.differentiable() || in[i].data - in[i].first == in[k].data - in[k].first))
           matrix[i] = matrix[k];
       count += matrix[i] == count;
     }
@@ -305,9 +313,10 @@ struct MapNode : Node {
   // Computes the results, and what the rule needs beside them.
   [[gnu::always_inline]] void compute(T* const* data) {
     if (stash)
-      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(stash->data()));
+      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(stash->data()),
+                                             keeping.saved);
     else
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, 0);
   }
 
   // Whether a call is the one of the last tape again, on operands x.
@@ -335,11 +344,13 @@ struct MapNode : Node {
     std::size_t i = 0;
     const auto take = [&]<class Each>(const Each& each) {
       const Var<T>& var = MapArgument<Each>::var(each);
-      Operand<T>& operand = in[i++];
+      Operand<T>& operand = in[i];
       operand.data = var.array().data();
       if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       operand.value = var.shared();
-      if ((operand.held = take_again(tape, var, operand.place))) retain(operand.value);
+      if (!goes_without(i))
+        if ((operand.held = take_again(tape, var, operand.place))) retain(operand.value);
+      ++i;
     };
     (take(x), ...);
     return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
@@ -350,6 +361,33 @@ struct MapNode : Node {
       return made;
     }
     (std::make_index_sequence<kOutputs>{});
+  }
+
+  // Whether the node need not hold an operand: its rule does not read it, and others can be served by making
+  // it again. Notes it if so.
+  [[gnu::always_inline]] bool goes_without(std::size_t i) {
+    const std::uint32_t bit = 1u << i;
+    lacking &= ~bit;
+    if (keeping.reads(i) || !in[i].value->restorable || !in[i].place.differentiable()) return false;
+    in[i].held = false;
+    lacking |= bit;
+    return true;
+  }
+
+  void restore(Restoration& restoration) {
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      if (!(lacking >> i & 1)) continue;
+      Operand<T>& operand = in[i];
+      if (restoration.phase() == Restoration::Phase::find) {
+        restoration.want(operand.place);
+      } else if (restoration.phase() == Restoration::Phase::give) {
+        operand.value =
+            restoration.value<T>(operand.place, operand_shape(operand.layout, operand.width, shape));
+        operand.data = operand.value->array.data() + operand.first;
+        operand.held = true;
+        lacking &= ~(1u << i);
+      }
+    }
   }
 
   void release_operands() {
@@ -421,15 +459,24 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
     T* const data[] = {const_cast<T*>(out[kO].array().data())...};
     if (!tape) {
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr);
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, 0);
       return out;
     }
     using Node = MapNode<T, F, In>;
-    const std::size_t results = Node::kFromResult ? 0 : Kernel::stash_results(body);
     auto& node = tape->emplace<Node>();
     new (&node.body) F(body);
+    node.keeping = Kernel::keeping(body, Node::kFromResult);
+    node.lacking = 0;
+    for (std::size_t i = 0; i < In::kCount; ++i) {  // what is saved need not be held
+      const Operand<T>& operand = in[In::of[i].operand];
+      if (!operand.value->restorable || !operand.place.differentiable())
+        node.keeping.saved &= ~(InputMask{1} << i);
+    }
+    for (std::size_t i = 0; i < In::kCount; ++i)
+      if (node.keeping.saved >> i & 1) node.keeping.unread |= 1u << In::of[i].operand;
     for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
+      if (node.goes_without(i)) continue;
       if ((node.in[i].held = needs_reference(*tape, in[i].value, in[i].place))) retain(in[i].value);
     }
     ((node.out[kO] = out[kO].place()), ...);
@@ -439,8 +486,8 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     node.cols = cols;
     node.overlapping = overlapping;
     node.stash = nullptr;
-    if (results) {
-      node.stash = allocate_block(Kernel::stash_size(rows, cols, results) * sizeof(T));
+    if (node.keeping.stashed) {
+      node.stash = allocate_block(Kernel::stash_size(rows, cols, node.keeping) * sizeof(T));
       tape->result_bytes += node.stash->capacity;
     }
     node.compute(data);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "elementwise.hpp"
+#include "restoration.hpp"
 #include "shape_ops.hpp"
 #include "trace.hpp"
 
@@ -54,6 +55,7 @@ void RecordedSweep<T>::add(Place place, const Shape& shape, const Var<T>& gradie
 
 template <class T>
 void RecordedSweep<T>::run(Node* from, const Node* until) {
+  restore_values(tape_, from, until);
   // On a traced tape, a scope tells whose gradient is recorded. (A map runs the rules of its body's nodes
   // itself; those are part of its own gradient.)
   if (tape_.trace && !until) [[unlikely]] {

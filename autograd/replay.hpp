@@ -75,23 +75,36 @@ template <class T>
   return needs_reference(tape, x.shared(), place);
 }
 
-// A result that its node keeps.
+// A result as its node knows it.
 template <class T>
-struct Result {
+struct KnownResult {
   Value<T>* value = nullptr;
   bool at_destination = false;  // it lies where the context's destination was
 
+  // Whether it would be made in the same memory again, as this output of the thread.
+  bool stays(Place place, std::uint64_t output) const {
+    const Destination& to = context.destination;
+    const bool meant = output == to.at && to.bytes == value->array.size() * sizeof(T);
+    return meant == at_destination && (!meant || to.place == place);
+  }
+
+ protected:
+  void note_destination(std::uint64_t output) {
+    at_destination = context.destination.at == output && context.destination.taken;
+  }
+};
+
+// A result that its node keeps.
+template <class T>
+struct Result : KnownResult<T> {
+  using KnownResult<T>::value, KnownResult<T>::at_destination;
+
   // Of an op that is recorded: the output of this number.
   void keep(TapeStorage& tape, const Var<T>& x, std::uint64_t output) {
-    at_destination = context.destination.at == output && context.destination.taken;
+    this->note_destination(output);
     hold(x);
     value->lasting = true;
     tape.result_bytes += value->array.size() * sizeof(T);
-  }
-
-  // An operand that has become the result, unless an earlier node keeps it.
-  void take_over(const Var<T>& x) {
-    if (!x.shared()->kept) hold(x);
   }
 
   void release() {
@@ -102,13 +115,6 @@ struct Result {
   }
 
   std::size_t bytes() const { return value && !at_destination ? value->array.block()->capacity : 0; }
-
-  // Whether it would be made in the same memory again, as this output of the thread.
-  bool stays(Place place, std::uint64_t output) const {
-    const Destination& to = context.destination;
-    const bool meant = output == to.at && to.bytes == value->array.size() * sizeof(T);
-    return meant == at_destination && (!meant || to.place == place);
-  }
 
   // The result to write anew.
   [[gnu::always_inline]] Var<T> renew(TapeStorage& tape) {
@@ -141,6 +147,54 @@ struct Result {
 
 extern template struct Result<float>;
 extern template struct Result<double>;
+
+// A result whose rule does not need it: its node keeps the record alone, and the memory goes with the last
+// handle.
+template <class T>
+struct TransientResult : KnownResult<T> {
+  using KnownResult<T>::value, KnownResult<T>::at_destination;
+
+  // Of an op that is recorded: the output of this number.
+  void keep(const Var<T>& x, std::uint64_t output) {
+    this->note_destination(output);
+    own(x.shared());
+  }
+
+  void release() {
+    if (!value) return;
+    value->owned = value->lasting = false;
+    if (!value->references) free_value(value);
+    value = nullptr;
+  }
+
+  // The result to write anew.
+  Var<T> renew(TapeStorage& tape) {
+    ++context.outputs;
+    Destination& to = context.destination;
+    if (at_destination) to.taken = to.recorded = true;
+    BlockRef block(at_destination ? retain(to.block) : allocate_block(value->array.size() * sizeof(T)));
+    T* const data = at_destination ? reinterpret_cast<T*>(to.data) : static_cast<T*>(block->data());
+    if (value->references) [[unlikely]] {  // somebody still holds that of the last tape
+      const Var<T> made =
+          Var<T>::recorded({std::move(block), data, value->array.shape()}, value->place, tape.id);
+      made.shared()->restorable = value->restorable;
+      release();
+      own(made.shared());
+      tape.same_values = false;
+      return made;
+    }
+    value->array.set_memory(std::move(block), data);
+    value->tape = tape.id;
+    value->fresh = false;
+    return Var<T>::of(value);
+  }
+
+ private:
+  void own(Value<T>* x) {
+    value = x;
+    value->owned = value->lasting = true;
+  }
+};
 
 // Memory of a slot, for results of which each is told to take a window of it (see Destination).
 struct Stack {

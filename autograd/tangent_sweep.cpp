@@ -2,6 +2,7 @@
 
 #include "denormals.hpp"
 #include "description.hpp"
+#include "restoration.hpp"
 
 namespace autograd::detail {
 namespace {
@@ -54,6 +55,7 @@ void TangentSweep::seed(std::size_t input, Place place, std::size_t size, const 
 template <class T>
 void TangentSweep::run(const Node* after) {
   [[maybe_unused]] const FlushDenormals flush_denormals;
+  restore_values(tape_, tape_.last, after);
   grow();
   for (Node* node : nodes_after<T>(tape_, after)) {
     std::fill(current_.begin(), current_.end(), 0);

@@ -34,6 +34,7 @@ std::size_t hash(const Block* block) {
 
 void free_value(ValueBase* value) {
   const auto free = [](auto* whole) {
+    if (whole->owned) return whole->array.set_memory({}, nullptr);
     std::destroy_at(whole);
     free_record(whole);
   };

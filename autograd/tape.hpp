@@ -30,6 +30,7 @@ class Sweep;
 class TangentSweep;
 class DualSweep;
 class Trace;
+class Restoration;
 struct Description;
 
 struct NodeType {
@@ -41,6 +42,8 @@ struct NodeType {
   // The same, but for what the node itself has made, of which it tells the bytes; null for a node that is not
   // made again from one tape to the next, see replay.hpp.
   std::size_t (*rest)(Node&);
+  // For what the node has not kept; null for a node that keeps all it uses, see restoration.hpp.
+  void (*restore)(Node&, Restoration&);
   void (*describe)(const Node&, Description&);
   // The op once more on other operands: a span of Vars, of the shapes that describe tells, in; a vector of
   // Vars out.
@@ -66,6 +69,12 @@ inline constexpr NodeType node_type{
       if constexpr (requires(N & node) { node.rest(); })
         rest = [](Node& node) { return static_cast<N&>(node).rest(); };
       return rest;
+    }(),
+    [] {
+      void (*restore)(Node&, Restoration&) = nullptr;
+      if constexpr (requires(N & node, Restoration & restoration) { node.restore(restoration); })
+        restore = [](Node& node, Restoration& restoration) { static_cast<N&>(node).restore(restoration); };
+      return restore;
     }(),
     [](const Node& node, Description& description) { static_cast<const N&>(node).describe(description); },
     [](const Node& node, const void* operands, void* results) {

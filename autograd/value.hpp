@@ -35,9 +35,11 @@ class Place {
 struct ValueBase {
   std::uint32_t references = 1;
   bool published;
-  bool fresh = false;        // no op has used the value yet, and nobody has looked at it
-  bool kept : 1 = false;     // by the node that made it
-  bool lasting : 1 = false;  // and so on the next tape, if the node is repeated
+  bool fresh = false;           // no op has used the value yet, and nobody has looked at it
+  bool kept : 1 = false;        // by the node that made it
+  bool lasting : 1 = false;     // and so on the next tape, if the node is repeated
+  bool owned : 1 = false;       // the record is its node's: with the last handle only the memory goes back
+  bool restorable : 1 = false;  // nodes can compute it again from what they hold, see restoration.hpp
   std::uint8_t element_bytes;
   Place place;
   std::uint64_t tape;  // that recorded it; 0 for constants and variables

@@ -256,7 +256,9 @@ class Var {
     share();
     detail::Place place = value_->place;
     if (place.differentiable()) place = place + static_cast<std::size_t>(array.data() - elements().data());
-    return recorded(std::move(array), place, value_->tape);
+    Var part = recorded(std::move(array), place, value_->tape);
+    part.value_->restorable = value_->restorable;
+    return part;
   }
 
   void need_variable(const char* call) const {

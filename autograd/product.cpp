@@ -1,0 +1,411 @@
+#include "product.hpp"
+
+#include "description.hpp"
+#include "recorded_sweep.hpp"
+#include "replay.hpp"
+#include "restoration.hpp"
+#include "small_gemm.hpp"
+#include "tangent_sweep.hpp"
+
+namespace autograd::detail {
+namespace {
+
+// Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
+template <class T>
+[[gnu::always_inline]] inline void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out,
+                                                const Block* block, const T* w, Transpose t, T beta, T* y) {
+  if (t == Transpose::yes && block && block->variable_id) {
+    if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
+    t = Transpose::no;
+  }
+  if (rows == 1 && out > 1 && t == Transpose::no)
+    return SmallProduct<T>{1, out, in, x, in, 1, w, out, beta, y, out}.compute();
+  gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
+}
+
+// Y = op(A) op(B) [+ bias], added to what is in Y if `add`.
+template <class T>
+[[gnu::always_inline]] inline void compute_product(const Sizes& size, const Array<T>& a, Transpose ta,
+                                                   const Array<T>& b, Transpose tb, const T* bias, bool add,
+                                                   T* y) {
+  if (bias) {
+    for (std::size_t r = 0; r < size.rows; ++r)
+      for (std::size_t j = 0; j < size.out; ++j)
+        y[r * size.out + j] = add ? y[r * size.out + j] + bias[j] : bias[j];
+    add = true;
+  }
+  if (ta == Transpose::no)
+    times_weight(a.data(), size.rows, size.in, size.out, b.block(), b.data(), tb, T(add), y);
+  else
+    gemm(ta, tb, size.rows, size.out, size.in, a.data(), size.rows, b.data(),
+         tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
+}
+
+// The same of Vars, and [+ addend], where `in_place` says that Y is the addend.
+template <class T>
+[[gnu::always_inline]] inline void compute_product(const Sizes& size, const Var<T>& a, Transpose ta,
+                                                   const Var<T>& b, Transpose tb, const Var<T>* bias,
+                                                   const Var<T>* addend, bool in_place, T* y) {
+  if (addend && !in_place) std::copy_n(addend->array().data(), size.rows * size.out, y);
+  compute_product(size, a.array(), ta, b.array(), tb, bias ? bias->array().data() : nullptr,
+                  addend != nullptr, y);
+}
+
+// op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
+template <class T>
+struct ProductNode : Node {
+  using value_type = T;
+  using Recorded = RecordedSweep<T>;
+  const char* op;
+  Saved<T> a, b;
+  Place bias, addend, out;
+  TransientResult<T> result;  // unless the addend has become it
+  std::size_t rows, in, width;
+  std::uint32_t deferred;  // how the gradient of B is gathered, or 0
+  bool has_bias, has_addend;
+  Transpose ta, tb;
+
+  ProductNode(const char* name, const Var<T>& left, Place left_place, const Var<T>& right, Place right_place,
+              Place bias_place, Place addend_place, Place result, const Sizes& size,
+              std::uint32_t deferred_product, bool with_bias, bool with_addend, Transpose left_transposed,
+              Transpose right_transposed)
+      : op(name),
+        a(left, left_place),
+        b(right, right_place),
+        bias(bias_place),
+        addend(addend_place),
+        out(result),
+        rows(size.rows),
+        in(size.in),
+        width(size.out),
+        deferred(deferred_product),
+        has_bias(with_bias),
+        has_addend(with_addend),
+        ta(left_transposed),
+        tb(right_transposed) {}
+
+  void backward(Sweep& sweep) {
+    const T* g = sweep.gradient<T>(out, rows * width);
+    if (!g) return;
+    if (a.place.differentiable()) gradient_of_a(sweep, g, b.block(), b.data());
+    if (deferred)
+      sweep.product<T>(deferred, a.data(), a.block(), out, rows);
+    else if (b.place.differentiable())
+      gradient_of_b(sweep, g, a.data());
+    pass_to_addend(sweep);
+  }
+
+  // dA = G op(B)^T, or its transpose where A is transposed.
+  [[gnu::always_inline]] void gradient_of_a(Sweep& sweep, const T* g, const Block* block, const T* weight) {
+    const Sink<T> to = sweep.sink<T>(a.place, rows * in);
+    if (ta == Transpose::no)
+      times_weight(g, rows, width, in, block, weight, flip(tb), T(to.accumulate), to.data);
+    else  // dA = op(B) G^T
+      gemm(tb, Transpose::yes, in, rows, width, weight, tb == Transpose::no ? width : in, g, width,
+           T(to.accumulate), to.data, rows);
+  }
+
+  // dB = op(A)^T G, or its transpose where B is transposed.
+  [[gnu::always_inline]] void gradient_of_b(Sweep& sweep, const T* g, const T* x) {
+    const Sink<T> to = sweep.sink<T>(b.place, in * width);
+    const std::size_t x_row = ta == Transpose::no ? in : rows;
+    if (tb == Transpose::no)
+      gemm(flip(ta), Transpose::no, in, width, rows, x, x_row, g, width, T(to.accumulate), to.data, width);
+    else
+      gemm(Transpose::yes, ta, width, in, rows, g, width, x, x_row, T(to.accumulate), to.data, in);
+  }
+
+  void gradient_of_bias(Sweep& sweep, const T* g) {
+    T* to = sweep.accumulator<T>(bias, width);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t j = 0; j < width; ++j) to[j] += g[r * width + j];
+  }
+
+  // Y = op(X) op(W) + beta Y
+  void multiply(const T* x, const T* w, T beta, T* y) const {
+    gemm(ta, tb, rows, width, in, x, ta == Transpose::no ? in : rows, w, tb == Transpose::no ? width : in,
+         beta, y, width);
+  }
+
+  bool in_place() const { return addend == out; }
+  void pass_to_addend(Sweep& sweep) {
+    if (addend.differentiable() && !in_place()) sweep.pass<T>(out, addend, rows * width);
+  }
+
+  // A'B + AB' + bias' + addend', where an addend whose place became the result's is already there.
+  void tangent(TangentSweep& sweep) {
+    const T* of_a = sweep.tangent<T>(a.place, rows * in);
+    const T* of_b = sweep.tangent<T>(b.place, in * width);
+    const T* of_bias = sweep.tangent<T>(bias, width);
+    const T* of_addend = in_place() ? nullptr : sweep.tangent<T>(addend, rows * width);
+    if (!of_a && !of_b && !of_bias && !of_addend) return;
+    const auto result = sweep.result<T>(out, rows * width);
+    T* const y = result.data;
+    bool accumulate = result.accumulate;
+    const auto add = [&](const T* from, std::size_t period) {
+      for (std::size_t r = 0; r < rows; ++r, from += period)
+        for (std::size_t j = 0; j < width; ++j)
+          y[r * width + j] = accumulate ? y[r * width + j] + from[j] : from[j];
+      accumulate = true;
+    };
+    if (of_addend) add(of_addend, width);
+    if (of_bias) add(of_bias, 0);
+    if (of_a) {
+      if (ta == Transpose::no)
+        times_weight(of_a, rows, in, width, b.block(), b.data(), tb, T(accumulate), y);
+      else
+        multiply(of_a, b.data(), T(accumulate), y);
+      accumulate = true;
+    }
+    if (of_b) multiply(a.data(), of_b, T(accumulate), y);
+  }
+
+  void backward_dual(DualSweep& sweep) {
+    const T* g = sweep.gradients().gradient<T>(out, rows * width);
+    // The gradients: those of variables are of no use.
+    if (g && sweep.flows_on(a.place)) gradient_of_a(sweep.gradients(), g, b.block(), b.data());
+    if (g && sweep.flows_on(b.place)) gradient_of_b(sweep.gradients(), g, a.data());
+    if (g && sweep.flows_on(bias)) gradient_of_bias(sweep.gradients(), g);
+    pass_to_addend(sweep.gradients());
+    // Their tangents: the rule on that of G, and on G with the tangents of A and B.
+    backward(sweep.tangents());
+    if (!g) return;
+    if (a.place.differentiable())
+      if (const T* of_b = sweep.values().tangent<T>(b.place, in * width))
+        gradient_of_a(sweep.tangents(), g, nullptr, of_b);
+    if (b.place.differentiable())
+      if (const T* of_a = sweep.values().tangent<T>(a.place, rows * in)) {
+        if (deferred)
+          sweep.cross_product(deferred, of_a, sweep.values().block(a.place), out, rows);
+        else
+          gradient_of_b(sweep.tangents(), g, of_a);
+      }
+  }
+
+  void record(Recorded& sweep) {
+    const Var<T> g = sweep.gradient(out, {rows, width});
+    if (!g.defined()) return;
+    const Var<T> x = a.var().reshape(ta == Transpose::no ? Shape{rows, in} : Shape{in, rows});
+    const Var<T> w = b.var().reshape(tb == Transpose::no ? Shape{in, width} : Shape{width, in});
+    if (a.place.differentiable())
+      sweep.add(
+          a.place, x.shape(),
+          ta == Transpose::no ? product(g, Transpose::no, w, flip(tb)) : product(w, tb, g, Transpose::yes));
+    if (b.place.differentiable())
+      sweep.add(
+          b.place, w.shape(),
+          tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
+    if (bias.differentiable()) sweep.add(bias, {width}, g);
+    if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
+  }
+
+  // Whether x op(W) [+ bias] [+ addend] has the sizes and the shape of this product.
+  bool has_shape_of(const TapeStorage& tape, const Var<T>& x, const Var<T>& weight, const Var<T>* with_bias,
+                    const Var<T>* with_addend) const {
+    const Shape &from = x.shape(), &w = weight.shape();
+    const bool transposed = tb == Transpose::yes;
+    if (w.rank() != 2 || w[transposed] != in || w[!transposed] != width) return false;
+    if (with_bias && !(with_bias->rank() == 1 && with_bias->size() == width)) return false;
+    if (!with_addend && is_same_value(tape, x, a.value, a.place)) return !in_place();
+    if (!x.defined() || from.rank() == 0 || from.back() != in || (in_place() && !with_addend)) return false;
+    const Shape& shape = in_place() ? with_addend->shape() : result.value->array.shape();
+    return shape.equals_but_last(from) && shape.back() == width && shape.size() == rows * width &&
+           (!with_addend || with_addend->shape() == shape);
+  }
+
+  // Whether a call on operands of the same sizes repeats that of the last tape; `consumes` tells that the
+  // addend may become its result.
+  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left,
+                                          Transpose left_transposed, const Var<T>& right,
+                                          Transpose right_transposed, const Var<T>* with_bias,
+                                          const Var<T>* with_addend, bool consumes) const {
+    return name == op && left_transposed == ta && right_transposed == tb &&
+           has_bias == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
+           comes_from(tape, left, a.place) && comes_from(tape, right, b.place) &&
+           (!with_bias || comes_from(tape, *with_bias, bias)) &&
+           (!with_addend || comes_from(tape, *with_addend, addend)) &&
+           (in_place() ? consumes
+                       : !(consumes && addend.differentiable()) && result.stays(out, context.outputs + 1));
+  }
+
+  Var<T> repeat(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
+                Var<T>* with_addend) {
+    a.take(left, take_again(tape, left, a.place));
+    b.take(right, take_again(tape, right, b.place));
+    if (with_bias) meet_again(tape, *with_bias, bias);
+    if (with_addend) meet_again(tape, *with_addend, addend);
+    Var<T> made;
+    if (in_place()) {
+      made = std::move(*with_addend);
+      if (made.shared()->restorable && !can_restore_bias(tape)) made.shared()->restorable = false;
+    } else {
+      made = result.renew(tape);
+    }
+    advance(tape, *this);
+    compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
+                    const_cast<T*>(made.array().data()));
+    made.mark_fresh();
+    return made;
+  }
+
+  void describe(Description& d) const;
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const;
+  void release() {
+    a.release();
+    b.release();
+    result.release();
+  }
+  std::size_t rest() {
+    a.release();
+    b.release();
+    return 0;
+  }
+
+  // Whether what Y is computed from is at hand for as long as the node lives: the bias is none of it unless
+  // it is a variable, an addend is not unless it has become Y.
+  bool can_restore_bias(const TapeStorage& tape) const {
+    return !has_bias || (bias.differentiable() && tape.slots[bias.slot()].holder);
+  }
+  bool can_restore(const TapeStorage& tape) const {
+    return !tape.trace && !has_addend && !result.at_destination && can_restore_bias(tape);
+  }
+  void restore(Restoration& restoration) {
+    if (restoration.phase() != Restoration::Phase::compute || !restoration.wants(out)) return;
+    compute_product(Sizes{rows, in, width}, a.value->array, ta, b.value->array, tb,
+                    has_bias ? restoration.variable<T>(bias) : nullptr, in_place(),
+                    restoration.memory<T>(out));
+  }
+
+  // op(A) op(B) of matrices.
+  static Var<T> product(const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb);
+};
+
+}  // namespace
+
+template <class T>
+Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, const Var<T>& a, Transpose ta,
+                      const Var<T>& b, Transpose tb, const Var<T>* bias, Var<T>* addend) {
+  const bool consumes = addend && addend->fresh();
+  TapeStorage* const current = current_tape();
+  if (auto* node = next_in_replay<ProductNode<T>>(current);
+      node && node->rows == size.rows && node->in == size.in && node->width == size.out &&
+      (node->in_place() || node->result.value->array.shape() == shape) &&
+      node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes))
+    return node->repeat(*current, a, b, bias, addend);
+  const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
+  const Place addend_place = addend ? addend->use(op) : Place{};
+  const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
+                              bias_place.differentiable() || addend_place.differentiable();
+  TapeStorage* tape = differentiable ? recording() : nullptr;
+  // The addend's memory and gradient become the result's, if nobody else knows of them.
+  const bool in_place = consumes && (!tape || addend_place.differentiable());
+  Var<T> out = in_place ? std::move(*addend) : new_output<T>(shape, tape);
+  const std::uint64_t output = context.outputs;
+  compute_product(size, a, ta, b, tb, bias, addend, in_place, const_cast<T*>(out.array().data()));
+  if (tape) {
+    std::uint32_t deferred = 0;
+    // For a vector, rows would be gathered that are each as large as its gradient.
+    if (ta == Transpose::no && b.rank() > 1 && (b_place.differentiable() || bias_place.differentiable())) {
+      deferred = tape->deferred_product(b_place, bias_place, size.in, size.out, tb == Transpose::yes);
+      if (Slot& slot = tape->slots[out.place().slot()]; !in_place && slot.size == out.size())
+        slot.gathered = deferred;
+    }
+    auto& node =
+        tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
+                                      deferred, bias != nullptr, addend != nullptr, ta, tb);
+    if (in_place) {
+      if (!node.can_restore_bias(*tape)) out.shared()->restorable = false;
+    } else {
+      node.result.keep(out, output);
+      out.shared()->restorable = node.can_restore(*tape);
+    }
+  }
+  out.mark_fresh();
+  return out;
+}
+
+template <class T>
+void ProductNode<T>::describe(Description& d) const {
+  d.op = op;
+  d.operand(a);
+  d.operand(b);
+  if (has_bias) d.operand(bias, {width});
+  if (has_addend) d.operand(addend, {rows, width});
+  d.result(out, {rows, width});
+}
+
+template <class T>
+std::vector<Var<T>> ProductNode<T>::again(std::span<const Var<T>> x) const {
+  Var<T> added = has_addend ? x[2 + has_bias] : Var<T>();
+  return {record_product<T>(op, {rows, in, width}, {rows, width}, x[0], ta, x[1], tb,
+                            has_bias ? &x[2] : nullptr, has_addend ? &added : nullptr)};
+}
+
+template <class T>
+Var<T> ProductNode<T>::product(const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb) {
+  const std::size_t rows = a.shape(ta == Transpose::yes), in = a.shape(ta == Transpose::no);
+  const std::size_t out = b.shape(tb == Transpose::no);
+  return record_product<T>("matmul", {rows, in, out}, {rows, out}, a, ta, b, tb, nullptr, nullptr);
+}
+
+namespace {
+
+// Throws for sizes of x op(W) + b that do not fit.
+template <class T>
+[[noreturn]] void fail_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t,
+                              const Var<T>* bias) {
+  const char* layout = t == Transpose::yes ? "(out_features, in_features)" : "(in_features, out_features)";
+  const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
+  x.require_value(op);
+  weight.require_value(op);
+  if (weight.rank() != 2)
+    fail(op, ": ", called(weight, "the weight"), " has shape ", weight.shape(), "; it must be ", layout);
+  if (x.rank() == 0)
+    fail(op, ": the input is a scalar, of shape (); it must have a last axis of ", weight.shape(in_axis),
+         " features");
+  if (x.shape().back() != weight.shape(in_axis))
+    fail(op, ": the input of shape ", shape_of(x), " has ", x.shape().back(), " features, and ",
+         called(weight, "the weight"), " of shape ", weight.shape(), ' ', layout, " takes ",
+         weight.shape(in_axis), "; make them equal");
+  bias->require_value(op);
+  fail(op, ": ", called(*bias, "the bias"), " has shape ", bias->shape(), "; with a weight of shape ",
+       shape_of(weight), " it must be ", Shape{weight.shape(out_axis)});
+}
+
+}  // namespace
+
+template <class T>
+Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
+                     Var<T>* addend) {
+  TapeStorage* const current = current_tape();
+  if (auto* node = next_in_replay<ProductNode<T>>(current);
+      node && t == node->tb && node->has_shape_of(*current, x, weight, bias, addend) &&
+      node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh()))
+    return node->repeat(*current, x, weight, bias, addend);
+  const Shape &from = x.shape(), &w = weight.shape();
+  const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
+  const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() &&
+                    from.back() == w[in_axis] &&
+                    (!bias || (bias->defined() && bias->rank() == 1 && bias->shape()[0] == w[out_axis]));
+  if (!fits) [[unlikely]]
+    fail_linear(op, x, weight, t, bias);
+  const Shape shape = with_last_axis(from, w[out_axis]);
+  if (addend) addend->require_value(op);
+  if (addend && !(addend->shape() == shape)) [[unlikely]]
+    fail(op, ": the addend has shape ", shape_of(*addend), "; x W^T has shape ", shape,
+         ", and both must be equal");
+  std::size_t rows = 1;
+  for (std::size_t axis = 0; axis + 1 < from.rank(); ++axis) rows *= from[axis];
+  return record_product(op, {rows, w[in_axis], w[out_axis]}, shape, x, Transpose::no, weight, t, bias,
+                        addend);
+}
+
+#define UNROLL_INSTANTIATE(T)                                                                       \
+  template Var<T> record_product(const char*, const Sizes&, const Shape&, const Var<T>&, Transpose, \
+                                 const Var<T>&, Transpose, const Var<T>*, Var<T>*);                 \
+  template Var<T> record_linear(const char*, const Var<T>&, const Var<T>&, Transpose, const Var<T>*, Var<T>*);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+#undef UNROLL_INSTANTIATE
+
+}  // namespace autograd::detail

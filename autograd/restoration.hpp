@@ -1,0 +1,58 @@
+// Values that the reverse sweep does not need are not kept: the result of a product goes with the last handle
+// of it, and an operand of a map whose value no partial derivative contains is not held. Rules of recorded
+// gradients and of tangents do need them; before those run, the products compute them again.
+#pragma once
+
+#include <vector>
+
+#include "var.hpp"
+
+namespace autograd::detail {
+
+// Gives the nodes after `after` up to `last` what they have not kept.
+void restore_values(TapeStorage& tape, Node* last, const Node* after);
+
+// What the nodes are asked one after another.
+class Restoration {
+ public:
+  enum class Phase {
+    find,     // which slots are to be restored: want()
+    compute,  // to compute again what is in them: wants(), memory()
+    give,     // to take what they lack: value()
+  };
+
+  Restoration(const TapeStorage& tape) : tape_(tape) {}
+
+  Phase phase() const { return phase_; }
+  void want(Place place) {
+    wanted_.resize(tape_.slots.size());
+    wanted_[place.slot()] = true;
+  }
+  bool wants(Place place) const { return place.differentiable() && wanted_[place.slot()]; }
+  // Where the elements of a place are.
+  template <class T>
+  T* memory(Place place) {
+    return static_cast<T*>(block(place)->data()) + place.offset();
+  }
+  template <class T>
+  Value<T>* value(Place place, const Shape& shape) {
+    return new_value(Array<T>(BlockRef(retain(block(place))), memory<T>(place), shape), place, tape_.id);
+  }
+  // The elements of a variable, where they are on the tape.
+  template <class T>
+  const T* variable(Place place) const {
+    return static_cast<const T*>(variable_block(place)->data()) + place.offset();
+  }
+
+ private:
+  friend void restore_values(TapeStorage& tape, Node* last, const Node* after);
+  Block* block(Place place);  // of the whole slot
+  Block* variable_block(Place place) const;
+
+  const TapeStorage& tape_;
+  Phase phase_ = Phase::find;
+  std::vector<char> wanted_;      // by slot
+  std::vector<BlockRef> blocks_;  // of the wanted slots
+};
+
+}  // namespace autograd::detail
