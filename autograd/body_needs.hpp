@@ -20,6 +20,7 @@ struct Probe {
   InputMask needed = 0;  // inputs that these derivatives contain
   bool stashes = false;  // costly functions leave their results in the stash
   bool in_slope = false;
+  bool is_stashed = false;  // it is the very result of a costly function
 
   Probe() = default;
   template <Number X>
@@ -54,7 +55,8 @@ Probe<T> apply(const Probe<T>& first, const Rest&... rest) {
   y.stashes = (first.stashes || ... || rest.stashes);
   y.in_slope = (first.in_slope || ... || rest.in_slope);
   const InputMask all = (first.reads | ... | rest.reads);
-  y.reads = F::kCostly && y.stashes && !y.in_slope ? 0 : all;
+  y.is_stashed = F::kCostly && y.stashes && !y.in_slope;
+  y.reads = y.is_stashed ? 0 : all;
   if (y.in_slope) return y;
 
   const auto in_slope = [](Probe<T> x) {

@@ -38,15 +38,39 @@ struct Gate {
 
 enum class Stash { none, store, count };
 
+// Where the results of a body's costly functions are, in the order in which it calls them. Some are results
+// of the body, too, and are kept but once, as those.
+template <class T>
+struct StashCursor {
+  T* next;
+  std::uint64_t shared = 0;        // which of them are results of the body, one bit for each
+  const T* shared_next = nullptr;  // where those are read
+
+  void put(const Batch<T>& y) {
+    y.store_aligned(next);  // written over by the next one if it is shared
+    next += shared & 1 ? 0 : Batch<T>::size;
+    shared >>= 1;
+  }
+  Batch<T> get() {
+    const bool is_shared = shared & 1;
+    const Batch<T> y = Batch<T>::load_aligned(is_shared ? shared_next : next);
+    next += is_shared ? 0 : Batch<T>::size;
+    shared_next += is_shared ? Batch<T>::size : 0;
+    shared >>= 1;
+    return y;
+  }
+  void count() { next += Batch<T>::size; }
+};
+
 // Forward: a batch, and where results go that the backward pass would not like to compute again.
 template <class T, Stash kStash>
 struct Lane {
   using value_type = T;
   Batch<T> value;
-  T** stash;
+  StashCursor<T>* stash;
 
   // Copied member by member: as a whole, the pointer would be read as part of a vector, see word().
-  Lane(const Batch<T>& v, T** s) : value(v), stash(s) {}
+  Lane(const Batch<T>& v, StashCursor<T>* s) : value(v), stash(s) {}
   Lane(const Lane& other) : value(other.value), stash(other.stash) {}
   Lane& operator=(const Lane& other) {
     value = other.value;
@@ -69,9 +93,9 @@ struct Dual {
   using Partials = std::array<Batch<T>, std::popcount(kLive)>;
   Batch<T> value;
   Partials partial;
-  T** stash;
+  StashCursor<T>* stash;
 
-  Dual(const Batch<T>& v, const Partials& p, T** s) : value(v), partial(p), stash(s) {}
+  Dual(const Batch<T>& v, const Partials& p, StashCursor<T>* s) : value(v), partial(p), stash(s) {}
   Dual(const Dual& other) : value(other.value), partial(other.partial), stash(other.stash) {}  // as of Lane
   Dual& operator=(const Dual& other) {
     value = other.value;
@@ -148,12 +172,10 @@ template <class Model, class X>
 template <class F, class T, Stash kStash, class... Rest>
 [[gnu::always_inline]] inline Lane<T, kStash> apply(const Lane<T, kStash>& first, const Rest&... rest) {
   const Batch<T> y = F::value(first.value, rest.value...);
-  T** stash = first.stash;
+  StashCursor<T>* stash = first.stash;
   ((stash = stash ? stash : rest.stash), ...);
-  if constexpr (F::kCostly && kStash != Stash::none) {
-    if constexpr (kStash == Stash::store) y.store_aligned(*stash);
-    *stash += Batch<T>::size;
-  }
+  if constexpr (F::kCostly && kStash == Stash::store) stash->put(y);
+  if constexpr (F::kCostly && kStash == Stash::count) stash->count();
   return {y, stash};
 }
 
@@ -181,15 +203,13 @@ inline constexpr std::uint32_t kLiveThrough = std::is_same_v<Slope, Zero> ? 0 : 
 template <class F, class T, bool kReplay, std::uint32_t... kLives>
 [[gnu::always_inline]] inline auto apply(const Dual<T, kLives, kReplay>&... x) {
   using B = Batch<T>;
-  T** stash = nullptr;
+  StashCursor<T>* stash = nullptr;
   ((stash = stash ? stash : x.stash), ...);
   B y;
-  if constexpr (F::kCostly && kReplay) {
-    y = B::load_aligned(*stash);
-    *stash += B::size;
-  } else {
+  if constexpr (F::kCostly && kReplay)
+    y = stash->get();
+  else
     y = F::value(x.value...);
-  }
   return [&]<std::size_t... kI>(std::index_sequence<kI...>) {
     const auto slopes = std::make_tuple(F::template slope<kI>(x.value..., y)...);
     using Slopes = std::remove_const_t<decltype(slopes)>;

@@ -234,14 +234,22 @@ concept Primitive = requires {
   F::kCostly;
 };
 
-// What a map keeps for its rule, beside results.
+// What a map keeps for its rule.
+template <std::size_t kOutputs>
 struct Keeping {
   std::uint32_t stashed = 0;  // results of costly functions
   InputMask saved = 0;        // inputs that are saved in the stash with them
   std::uint32_t unread = 0;   // operands that the rule reads none of, or only what is saved; one bit for each
+  std::uint64_t shared = 0;   // costly results that are results of the body, see StashCursor
+  std::array<std::uint8_t, kOutputs> shared_as{};  // which of the body's results, in their order
 
-  std::size_t per_element() const { return stashed + static_cast<std::size_t>(std::popcount(saved)); }
+  std::size_t shared_count() const { return static_cast<std::size_t>(std::popcount(shared)); }
+  std::size_t saved_count() const { return static_cast<std::size_t>(std::popcount(saved)); }
   bool reads(std::size_t operand) const { return !(unread >> operand & 1); }
+  bool reads_result(std::size_t output) const {
+    const auto end = shared_as.begin() + static_cast<std::ptrdiff_t>(shared_count());
+    return std::find(shared_as.begin(), end, output) != end;
+  }
 };
 
 // What a map does with lanes for a given body; instantiated once for each body and its Inputs.
@@ -251,23 +259,24 @@ struct MapKernel {
   static constexpr std::size_t kOutputs = BodyTraits<F, T, Indices>::outputs();
   static constexpr std::size_t kLanes = Batch<T>::size;
   static constexpr std::size_t kOperands = In::kOperands;
+  using Keeping = detail::Keeping<kOutputs>;
 
-  // How many results a call leaves in the stash; 0 to have them computed again instead, where the backward
-  // call would take them in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on
-  // inputs that all differ.
-  static std::size_t plan_stash(const F& f) {
+  // What a call leaves in the stash; nothing, to have it computed again instead, where the backward call
+  // would take it in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on inputs that
+  // all differ.
+  static void plan_stash(const F& f, Keeping& keeping) {
     constexpr std::size_t kMost = 64;  // a body with more computes them again
     alignas(64) T stash[kMost * kLanes];
-    T *count = stash, *write = stash, *read = stash;
+    StashCursor<T> count{stash}, write{stash}, read{stash};
     [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       (void)f(Lane<T, Stash::count>{Batch<T>(T(0.5)), (void(kI), &count)}...);
     }
     (Indices{});
-    const auto results = static_cast<std::size_t>(count - stash) / kLanes;
-    if (results == 0 || results > kMost) return 0;
+    const auto results = static_cast<std::size_t>(count.next - stash) / kLanes;
+    if (results == 0 || results > kMost) return;
     const auto value = [](std::size_t i) { return T(0.37) + T(0.11) * T(i) - T(0.013) * T(i * i); };
-    [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      (void)f(Lane<T, Stash::store>{Batch<T>(value(kI)), (void(kI), &write)}...);
+    const auto made = [&]<std::size_t... kI>(std::index_sequence<kI...>) {
+      return as_tuple(f(Lane<T, Stash::store>{Batch<T>(value(kI)), (void(kI), &write)}...));
     }
     (Indices{});
     const auto duals = [&]<bool kReplay, std::size_t... kI>(std::bool_constant<kReplay>,
@@ -280,29 +289,51 @@ struct MapKernel {
       return (same(std::get<kO>(replayed), std::get<kO>(computed)) && ...);
     }
     (std::make_index_sequence<kOutputs>{});
-    return replayable ? results : 0;
+    if (!replayable) return;
+    keeping.stashed = static_cast<std::uint32_t>(results);
+    // A result of the body that is that of a costly function: of which one, its number tells, unless two have
+    // the same.
+    const auto probed = probe(f, true);
+    std::array<std::uint8_t, kMost> output_of{};
+    const auto share = [&]<std::size_t kOutput>() {
+      if (!std::get<kOutput>(probed).is_stashed) return;
+      const T number = std::get<kOutput>(made).value.get(0);
+      std::size_t found = 0, at = 0;
+      for (std::size_t i = 0; i < results; ++i)
+        if (std::memcmp(&stash[i * kLanes], &number, sizeof(T)) == 0) {
+          ++found;
+          at = i;
+        }
+      if (found != 1) return;
+      keeping.shared |= std::uint64_t{1} << at;
+      output_of[at] = kOutput;
+    };
+    [&]<std::size_t... kO>(std::index_sequence<kO...>) { (share.template operator()<kO>(), ...); }
+    (std::make_index_sequence<kOutputs>{});
+    for (std::size_t i = 0, k = 0; i < results; ++i)
+      if (keeping.shared >> i & 1) keeping.shared_as[k++] = output_of[i];
   }
 
-  // The inputs that partial derivatives contain.
-  static InputMask needed_inputs(const F& f, bool stashes) {
-    const auto probe = [stashes](std::size_t input) {
+  static auto probe(const F& f, bool stashes) {
+    const auto input = [stashes](std::size_t i) {
       Probe<T> x;
-      x.reads = x.live = InputMask{1} << input;
+      x.reads = x.live = InputMask{1} << i;
       x.stashes = stashes;
       return x;
     };
-    return [&]<std::size_t... kI>(std::index_sequence<kI...>) {
-      return std::apply([](const auto&... y) { return (y.needed | ...); }, as_tuple(f(probe(kI)...)));
-    }
+    return [&]<std::size_t... kI>(std::index_sequence<kI...>) { return as_tuple(f(input(kI)...)); }
     (Indices{});
   }
 
   // `from_result` tells that a single function finds its slope from its result. What is saved of operands of
   // which the rule needs only a part depends on the operands: it is all that could be.
-  static Keeping plan(const F& f, bool from_result) {
+  // Not inlined: GCC 12 would then miss what plan_stash() writes to the static variable below
+  // (-fipa-reference).
+  [[gnu::noinline]] static Keeping plan(const F& f, bool from_result) {
     Keeping keeping;
-    keeping.stashed = from_result ? 0 : static_cast<std::uint32_t>(plan_stash(f));
-    const InputMask needed = needed_inputs(f, from_result || keeping.stashed);
+    if (!from_result) plan_stash(f, keeping);
+    const InputMask needed = std::apply([](const auto&... y) { return (y.needed | ...); },
+                                        probe(f, from_result || keeping.stashed));
     std::size_t count[kOperands] = {};
     for (std::size_t i = 0; i < In::kCount; ++i) count[In::of[i].operand] += needed >> i & 1;
     for (std::size_t i = 0; i < kOperands; ++i)
@@ -336,13 +367,15 @@ struct MapKernel {
   }
 
   template <std::size_t kInput, bool kReplay>
-  [[gnu::always_inline]] static Dual<T, 1u << kInput, kReplay> seed(const Batch<T>& value, T** stash) {
+  [[gnu::always_inline]] static Dual<T, 1u << kInput, kReplay> seed(const Batch<T>& value,
+                                                                    StashCursor<T>* stash) {
     return {value, {Batch<T>(T(1))}, stash};
   }
 
   // Stash elements for an output of rows x cols.
   static std::size_t stash_size(std::size_t rows, std::size_t cols, const Keeping& keeping) {
-    return rows * ((cols + kLanes - 1) / kLanes) * keeping.per_element() * kLanes;
+    const std::size_t each = keeping.saved_count() + keeping.stashed - keeping.shared_count();
+    return (rows * ((cols + kLanes - 1) / kLanes) * each + (keeping.shared != 0)) * kLanes;  // see put()
   }
 
   // The lane of an input from column c of the row that its operand's cursor is at.
@@ -371,19 +404,21 @@ struct MapKernel {
 
   template <Stash kStash>
   [[gnu::flatten]] static void forward(const F& f, const Operand<T>* in, T* const* out, std::size_t rows,
-                                       std::size_t cols, T* stash, InputMask saved) {
+                                       std::size_t cols, T* stash, const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
+    StashCursor<T> cursor{stash};
     for (std::size_t r = 0; r < rows; ++r) {
       if (r)
-        for (auto& cursor : at) cursor.next();
+        for (auto& each : at) each.next();
       for (std::size_t c = 0; c < cols; c += kLanes) {
         const std::size_t count = cols - c;
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
           const std::array<Batch<T>, In::kCount> x{value<kI>(in, at, c, cols, count)...};
           if constexpr (kStash == Stash::store)
-            if (saved) save(saved, stash, Indices{}, x);
-          const auto y = as_tuple(f(Lane<T, kStash>{x[kI], &stash}...));
+            if (keeping.saved) save(keeping.saved, cursor.next, Indices{}, x);
+          cursor.shared = keeping.shared;
+          const auto y = as_tuple(f(Lane<T, kStash>{x[kI], &cursor}...));
           (store(out[kO] + r * cols + c, std::get<kO>(y).value, count), ...);
         }
         (Indices{}, std::make_index_sequence<kOutputs>{});
@@ -422,12 +457,14 @@ struct MapKernel {
 
   template <bool kReplay>
   [[gnu::flatten]] static void backward(const F& f, const Operand<T>* in, const T* const* gradient,
-                                        const Target<T>* target, std::size_t rows, std::size_t cols, T* stash,
-                                        const Keeping& keeping) {
+                                        const T* const* result, const Target<T>* target, std::size_t rows,
+                                        std::size_t cols, T* stash, const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     RowCursor<T*> to[kOperands];
     start(in, target, rows, cols, at, to);
-    const std::size_t saved = std::popcount(keeping.saved) * kLanes;
+    const std::size_t saved = keeping.saved_count() * kLanes, shared = keeping.shared_count();
+    alignas(64) T shared_lanes[kOutputs * kLanes];
+    StashCursor<T> cursor{stash};
     for (std::size_t r = 0; r < rows; ++r) {
       if (r) next_row(target, at, to);
       T sums[kOperands] = {};  // of the row, for splats
@@ -435,9 +472,14 @@ struct MapKernel {
         const std::size_t count = cols - c;
         [&]<std::size_t... kI, std::size_t... kO>(std::index_sequence<kI...>, std::index_sequence<kO...>) {
           const std::array<Batch<T>, In::kCount> x{
-              needed_value<kI>(in, at, c, cols, count, keeping, stash)...};
-          if constexpr (kReplay) stash += saved;
-          const auto y = as_tuple(f(seed<kI, kReplay>(x[kI], &stash)...));
+              needed_value<kI>(in, at, c, cols, count, keeping, cursor.next)...};
+          if constexpr (kReplay) {
+            for (std::size_t k = 0; k < shared; ++k)
+              load(result[keeping.shared_as[k]] + r * cols + c, count)
+                  .store_aligned(shared_lanes + k * kLanes);
+            cursor = {cursor.next + saved, keeping.shared, shared_lanes};
+          }
+          const auto y = as_tuple(f(seed<kI, kReplay>(x[kI], &cursor)...));
           const Batch<T> g[] = {gradient[kO] ? load(gradient[kO] + r * cols + c, count) : Batch<T>(T(0))...};
           const auto deliver = [&]<std::size_t kInput>() {
             if (!target[In::of[kInput].operand].data) return;

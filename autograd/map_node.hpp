@@ -153,7 +153,7 @@ struct MapNode : Node {
   Place out[kOutputs];
   Result<T> result[kOutputs];
   Block* stash;  // of the body's costly functions, or null
-  Keeping keeping;
+  Keeping<kOutputs> keeping;
   std::uint32_t lacking;  // operands that are not held although nobody else may hold them; one bit for each
   Shape shape;
   std::size_t rows, cols;
@@ -180,14 +180,15 @@ struct MapNode : Node {
        ...);
     }
     (std::make_index_sequence<kOperands>{});
+    const T* results[kOutputs];
+    for (std::size_t o = 0; o < kOutputs; ++o) results[o] = result[o].value->array.data();
     if constexpr (kFromResult)
-      Kernel::backward_from_result(in, gradient[0], result[0].value->array.data(), target, rows, cols,
-                                   keeping);
+      Kernel::backward_from_result(in, gradient[0], results[0], target, rows, cols, keeping);
     else if (stash)
-      Kernel::template backward<true>(body, in, gradient, target, rows, cols, static_cast<T*>(stash->data()),
-                                      keeping);
+      Kernel::template backward<true>(body, in, gradient, results, target, rows, cols,
+                                      static_cast<T*>(stash->data()), keeping);
     else
-      Kernel::template backward<false>(body, in, gradient, target, rows, cols, nullptr, keeping);
+      Kernel::template backward<false>(body, in, gradient, nullptr, target, rows, cols, nullptr, keeping);
   }
 
   // Beyond the gradient, by the body's program.
@@ -314,9 +315,9 @@ struct MapNode : Node {
   [[gnu::always_inline]] void compute(T* const* data) {
     if (stash)
       Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(stash->data()),
-                                             keeping.saved);
+                                             keeping);
     else
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, 0);
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, keeping);
   }
 
   // Whether a call is the one of the last tape again, on operands x.
@@ -342,17 +343,20 @@ struct MapNode : Node {
   template <class... X>
   [[gnu::always_inline]] std::array<Var<T>, kOutputs> repeat(TapeStorage& tape, const X&... x) {
     std::size_t i = 0;
+    std::uint32_t lack = 0;
     const auto take = [&]<class Each>(const Each& each) {
       const Var<T>& var = MapArgument<Each>::var(each);
       Operand<T>& operand = in[i];
       operand.data = var.array().data();
       if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       operand.value = var.shared();
-      if (!goes_without(i))
-        if ((operand.held = take_again(tape, var, operand.place))) retain(operand.value);
-      ++i;
+      const bool without = goes_without(i);
+      operand.held = !without && take_again(tape, var, operand.place);
+      if (operand.held) retain(operand.value);
+      lack |= std::uint32_t{without} << i++;
     };
     (take(x), ...);
+    lacking = lack;
     return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
       std::array<Var<T>, kOutputs> made{result[kO].renew(tape)...};
       T* const data[] = {result[kO].value->array.data()...};
@@ -363,31 +367,58 @@ struct MapNode : Node {
     (std::make_index_sequence<kOutputs>{});
   }
 
+  void keep_result(std::size_t o, TapeStorage& tape, const Var<T>& y, std::uint64_t output) {
+    // Small results are kept, too: to get memory for them anew takes as long as to compute them.
+    constexpr std::size_t kSmallBytes = 4096;
+    const bool kept = kFromResult || keeping.reads_result(o) || rows * cols * sizeof(T) < kSmallBytes;
+    result[o].keep(tape, y, output, kept ? Memory::kept : Memory::transient);
+    y.shared()->restorable = !kept && !result[o].at_destination && !tape.trace;
+  }
+
   // Whether the node need not hold an operand: its rule does not read it, and others can be served by making
-  // it again. Notes it if so.
-  [[gnu::always_inline]] bool goes_without(std::size_t i) {
-    const std::uint32_t bit = 1u << i;
-    lacking &= ~bit;
-    if (keeping.reads(i) || !in[i].value->restorable || !in[i].place.differentiable()) return false;
-    in[i].held = false;
-    lacking |= bit;
-    return true;
+  // it again.
+  bool goes_without(std::size_t i) const {
+    return !keeping.reads(i) && in[i].value->restorable && in[i].place.differentiable();
   }
 
   void restore(Restoration& restoration) {
-    for (std::size_t i = 0; i < kOperands; ++i) {
-      if (!(lacking >> i & 1)) continue;
-      Operand<T>& operand = in[i];
-      if (restoration.phase() == Restoration::Phase::find) {
-        restoration.want(operand.place);
-      } else if (restoration.phase() == Restoration::Phase::give) {
-        operand.value =
-            restoration.value<T>(operand.place, operand_shape(operand.layout, operand.width, shape));
-        operand.data = operand.value->array.data() + operand.first;
-        operand.held = true;
-        lacking &= ~(1u << i);
-      }
+    const bool wanted =
+        std::any_of(out, out + kOutputs, [&](const Place& place) { return restoration.wants(place); });
+    switch (restoration.phase()) {
+      case Restoration::Phase::find:
+        if (wanted || restoration.in_range())
+          for (std::size_t i = 0; i < kOperands; ++i)
+            if (lacking >> i & 1) restoration.want(in[i].place);
+        break;
+      case Restoration::Phase::compute:
+        if (wanted) compute_again(restoration);
+        break;
+      case Restoration::Phase::give:
+        for (std::size_t i = 0; i < kOperands; ++i) {
+          if (!(lacking >> i & 1)) continue;
+          Operand<T>& operand = in[i];
+          operand.value =
+              restoration.value<T>(operand.place, operand_shape(operand.layout, operand.width, shape));
+          operand.data = operand.value->array.data() + operand.first;
+          operand.held = true;
+        }
+        lacking = 0;
     }
+  }
+
+  void compute_again(Restoration& restoration) const {
+    Operand<T> operands[kOperands];
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      operands[i] = in[i];
+      if (lacking >> i & 1) operands[i].data = restoration.memory<T>(in[i].place) + in[i].first;
+    }
+    T* data[kOutputs];
+    BlockRef unwanted[kOutputs];
+    for (std::size_t o = 0; o < kOutputs; ++o) {
+      if (!restoration.wants(out[o])) unwanted[o] = BlockRef(allocate_block(rows * cols * sizeof(T)));
+      data[o] = unwanted[o] ? static_cast<T*>(unwanted[o]->data()) : restoration.memory<T>(out[o]);
+    }
+    Kernel::template forward<Stash::none>(body, operands, data, rows, cols, nullptr, keeping);
   }
 
   void release_operands() {
@@ -459,7 +490,7 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
     T* const data[] = {const_cast<T*>(out[kO].array().data())...};
     if (!tape) {
-      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, 0);
+      Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, {});
       return out;
     }
     using Node = MapNode<T, F, In>;
@@ -476,14 +507,16 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
       if (node.keeping.saved >> i & 1) node.keeping.unread |= 1u << In::of[i].operand;
     for (std::size_t i = 0; i < In::kOperands; ++i) {
       node.in[i] = in[i];
-      if (node.goes_without(i)) continue;
-      if ((node.in[i].held = needs_reference(*tape, in[i].value, in[i].place))) retain(in[i].value);
+      const bool without = node.goes_without(i);
+      node.in[i].held = !without && needs_reference(*tape, in[i].value, in[i].place);
+      if (node.in[i].held) retain(in[i].value);
+      node.lacking |= std::uint32_t{without} << i;
     }
     ((node.out[kO] = out[kO].place()), ...);
-    (node.result[kO].keep(*tape, out[kO], outputs + 1 + kO), ...);
     node.shape = shape;
     node.rows = rows;
     node.cols = cols;
+    (node.keep_result(kO, *tape, out[kO], outputs + 1 + kO), ...);
     node.overlapping = overlapping;
     node.stash = nullptr;
     if (node.keeping.stashed) {

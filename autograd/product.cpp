@@ -59,7 +59,7 @@ struct ProductNode : Node {
   const char* op;
   Saved<T> a, b;
   Place bias, addend, out;
-  TransientResult<T> result;  // unless the addend has become it
+  Result<T> result;  // unless the addend has become it
   std::size_t rows, in, width;
   std::uint32_t deferred;  // how the gradient of B is gathered, or 0
   bool has_bias, has_addend;
@@ -313,10 +313,11 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
     auto& node =
         tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
                                       deferred, bias != nullptr, addend != nullptr, ta, tb);
+
     if (in_place) {
       if (!node.can_restore_bias(*tape)) out.shared()->restorable = false;
     } else {
-      node.result.keep(out, output);
+      node.result.keep(*tape, out, output, Memory::transient);
       out.shared()->restorable = node.can_restore(*tape);
     }
   }

@@ -69,17 +69,21 @@ Stack stack_on_tape(std::size_t size, std::size_t element_bytes) {
   return {slot, std::move(block)};
 }
 
+// By another record, with memory of its own: somebody still holds the one of the last tape.
 template <class T>
-void Result<T>::replace() {
+void Result<T>::replace(TapeStorage& tape) {
+  const Memory memory = value->owned ? Memory::transient : Memory::kept;
   const Shape& shape = value->array.shape();
   const Destination& to = context.destination;
-  Array<T> memory = at_destination
-                        ? Array<T>(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape)
-                        : Array<T>::confined(shape);  // may throw
-  const Var<T> made = Var<T>::recorded(std::move(memory), value->place, 0);
+  Array<T> elements = at_destination
+                          ? Array<T>(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape)
+                          : Array<T>::confined(shape);  // may throw
+  Value<T>* const made = new_value(std::move(elements), value->place, 0);
+  made->restorable = value->restorable;
   release();
-  hold(made);
-  value->lasting = true;
+  hold(made, memory);
+  --made->references;  // that of its maker
+  tape.same_values = false;
 }
 
 template struct Result<float>;

@@ -75,11 +75,40 @@ template <class T>
   return needs_reference(tape, x.shared(), place);
 }
 
-// A result as its node knows it.
+// Whether a node keeps the memory of a result that its rule does not read: it is there for the next tape, and
+// while this one lives. Otherwise the record alone is kept, and the memory goes with the last handle.
+enum class Memory { kept, transient };
+
+// A result of a node.
 template <class T>
-struct KnownResult {
+struct Result {
   Value<T>* value = nullptr;
   bool at_destination = false;  // it lies where the context's destination was
+
+  // Of an op that is recorded: the output of this number.
+  void keep(TapeStorage& tape, const Var<T>& x, std::uint64_t output, Memory memory = Memory::kept) {
+    at_destination = context.destination.at == output && context.destination.taken;
+    hold(x.shared(), memory);
+    if (memory == Memory::kept) tape.result_bytes += value->array.size() * sizeof(T);
+  }
+
+  void release() {
+    if (!value) return;
+    value->lasting = false;
+    if (value->owned) {
+      value->owned = false;
+      if (!value->references) free_value(value);
+    } else {
+      value->kept = false;
+      --value->array.block()->kept;
+      detail::release(value);
+    }
+    value = nullptr;
+  }
+
+  std::size_t bytes() const {
+    return value && value->kept && !at_destination ? value->array.block()->capacity : 0;
+  }
 
   // Whether it would be made in the same memory again, as this output of the thread.
   bool stays(Place place, std::uint64_t output) const {
@@ -88,113 +117,48 @@ struct KnownResult {
     return meant == at_destination && (!meant || to.place == place);
   }
 
- protected:
-  void note_destination(std::uint64_t output) {
-    at_destination = context.destination.at == output && context.destination.taken;
-  }
-};
-
-// A result that its node keeps.
-template <class T>
-struct Result : KnownResult<T> {
-  using KnownResult<T>::value, KnownResult<T>::at_destination;
-
-  // Of an op that is recorded: the output of this number.
-  void keep(TapeStorage& tape, const Var<T>& x, std::uint64_t output) {
-    this->note_destination(output);
-    hold(x);
-    value->lasting = true;
-    tape.result_bytes += value->array.size() * sizeof(T);
-  }
-
-  void release() {
-    if (!value) return;
-    value->kept = value->lasting = false;
-    --value->array.block()->kept;
-    detail::release(std::exchange(value, nullptr));
-  }
-
-  std::size_t bytes() const { return value && !at_destination ? value->array.block()->capacity : 0; }
-
   // The result to write anew.
   [[gnu::always_inline]] Var<T> renew(TapeStorage& tape) {
     ++context.outputs;
-    if (!reusable()) [[unlikely]] {
-      replace();
-      tape.same_values = false;
-    }
+    if (at_destination) context.destination.taken = context.destination.recorded = true;
+    if (value->owned && !value->references)
+      take_memory();
+    else if (!reusable()) [[unlikely]]
+      replace(tape);
     value->tape = tape.id;
     value->fresh = false;
     return Var<T>::of(value);
   }
 
  private:
-  void hold(const Var<T>& x) {
-    value = x.shared();
+  void hold(Value<T>* x, Memory memory) {
+    value = x;
+    value->lasting = true;
+    if (memory == Memory::transient) {
+      value->owned = true;
+      return;
+    }
     value->kept = true;
     retain(value);
     ++value->array.block()->kept;
   }
   bool reusable() const {
     const Block* const block = value->array.block();
-    if (__atomic_load_n(&value->references, __ATOMIC_ACQUIRE) != 1) return false;
+    if (value->owned || __atomic_load_n(&value->references, __ATOMIC_ACQUIRE) != 1) return false;
     if (!at_destination) return __atomic_load_n(&block->references, __ATOMIC_ACQUIRE) == block->kept;
-    context.destination.taken = context.destination.recorded = true;
     return reinterpret_cast<const char*>(value->array.data()) == context.destination.data;
   }
-  void replace();
+  void take_memory() {
+    const Destination& to = context.destination;
+    BlockRef block(at_destination ? retain(to.block) : allocate_block(value->array.size() * sizeof(T)));
+    T* const data = at_destination ? reinterpret_cast<T*>(to.data) : static_cast<T*>(block->data());
+    value->array.set_memory(std::move(block), data);
+  }
+  void replace(TapeStorage& tape);
 };
 
 extern template struct Result<float>;
 extern template struct Result<double>;
-
-// A result whose rule does not need it: its node keeps the record alone, and the memory goes with the last
-// handle.
-template <class T>
-struct TransientResult : KnownResult<T> {
-  using KnownResult<T>::value, KnownResult<T>::at_destination;
-
-  // Of an op that is recorded: the output of this number.
-  void keep(const Var<T>& x, std::uint64_t output) {
-    this->note_destination(output);
-    own(x.shared());
-  }
-
-  void release() {
-    if (!value) return;
-    value->owned = value->lasting = false;
-    if (!value->references) free_value(value);
-    value = nullptr;
-  }
-
-  // The result to write anew.
-  Var<T> renew(TapeStorage& tape) {
-    ++context.outputs;
-    Destination& to = context.destination;
-    if (at_destination) to.taken = to.recorded = true;
-    BlockRef block(at_destination ? retain(to.block) : allocate_block(value->array.size() * sizeof(T)));
-    T* const data = at_destination ? reinterpret_cast<T*>(to.data) : static_cast<T*>(block->data());
-    if (value->references) [[unlikely]] {  // somebody still holds that of the last tape
-      const Var<T> made =
-          Var<T>::recorded({std::move(block), data, value->array.shape()}, value->place, tape.id);
-      made.shared()->restorable = value->restorable;
-      release();
-      own(made.shared());
-      tape.same_values = false;
-      return made;
-    }
-    value->array.set_memory(std::move(block), data);
-    value->tape = tape.id;
-    value->fresh = false;
-    return Var<T>::of(value);
-  }
-
- private:
-  void own(Value<T>* x) {
-    value = x;
-    value->owned = value->lasting = true;
-  }
-};
 
 // Memory of a slot, for results of which each is told to take a window of it (see Destination).
 struct Stack {

@@ -17,20 +17,23 @@ Block* Restoration::variable_block(Place place) const {
 }
 
 void restore_values(TapeStorage& tape, Node* last, const Node* after) {
-  if (last == after) return;
   Restoration restoration(tape);
-  const auto ask = [&](Restoration::Phase phase, Node* from, const Node* to) {
-    restoration.phase_ = phase;
-    for (Node* node = from;; node = node->next) {
-      if (node->type->restore) node->type->restore(*node, restoration);
-      if (node == to) break;
-    }
+  const auto ask = [&](Node* node) {
+    if (node->type->restore) node->type->restore(*node, restoration);
   };
-  Node* const first = after ? after->next : tape.first;
-  ask(Restoration::Phase::find, first, last);
+  for (Node* node = last; node; node = node->previous) {
+    if (node == after) {
+      if (restoration.wanted_.empty()) return;
+      restoration.in_range_ = false;
+    }
+    ask(node);
+  }
   if (restoration.wanted_.empty()) return;
-  ask(Restoration::Phase::compute, tape.first, last);
-  ask(Restoration::Phase::give, first, last);
+  using Phase = Restoration::Phase;
+  restoration.phase_ = Phase::compute;
+  for (Node* node = tape.first; node != last; node = node->next) ask(node);
+  restoration.phase_ = Phase::give;
+  for (Node* node = last; node != after; node = node->previous) ask(node);
 }
 
 }  // namespace autograd::detail

@@ -16,19 +16,23 @@ void restore_values(TapeStorage& tape, Node* last, const Node* after);
 class Restoration {
  public:
   enum class Phase {
-    find,     // which slots are to be restored: want()
-    compute,  // to compute again what is in them: wants(), memory()
-    give,     // to take what they lack: value()
+    find,  // the last first: which slots they lack, where they are in range or a result of theirs is lacking
+    compute,  // the first first: to compute what those slots lack
+    give,     // those in range: to take it
   };
 
   Restoration(const TapeStorage& tape) : tape_(tape) {}
 
   Phase phase() const { return phase_; }
+  // Whether the node that is asked is one that takes.
+  bool in_range() const { return in_range_; }
   void want(Place place) {
     wanted_.resize(tape_.slots.size());
     wanted_[place.slot()] = true;
   }
-  bool wants(Place place) const { return place.differentiable() && wanted_[place.slot()]; }
+  bool wants(Place place) const {
+    return place.differentiable() && place.slot() < wanted_.size() && wanted_[place.slot()];
+  }
   // Where the elements of a place are.
   template <class T>
   T* memory(Place place) {
@@ -51,6 +55,7 @@ class Restoration {
 
   const TapeStorage& tape_;
   Phase phase_ = Phase::find;
+  bool in_range_ = true;
   std::vector<char> wanted_;      // by slot
   std::vector<BlockRef> blocks_;  // of the wanted slots
 };

@@ -143,7 +143,8 @@ TEST_CASE("what a map's rule needs of its inputs") {
 }
 
 TEST_CASE("results of products that no rule reads are not kept") {
-  CHECK(kept_bytes([](const Inputs& in) { return tanh(ag::affine(in.x, in.weight, in.bias)); }) == 3 * kBlock);
+  CHECK(kept_bytes([](const Inputs& in) { return tanh(ag::affine(in.x, in.weight, in.bias)); }) ==
+        3 * kBlock);
   CHECK(kept_bytes([](const Inputs& in) { return gates(ag::affine(in.x, in.weight), in.x); }) == 5 * kBlock);
   CHECK(kept_bytes([](const Inputs& in) {
           V z = ag::affine(in.x, in.weight);
@@ -153,8 +154,9 @@ TEST_CASE("results of products that no rule reads are not kept") {
   CHECK(kept_bytes([](const Inputs& in) {
           return reset_gate(ag::affine(in.x, in.weight), ag::affine(in.x, in.other), in.x);
         }) == 5 * kBlock);
-  CHECK(kept_bytes([](const Inputs& in) { return ag::affine(in.x, in.weight) + ag::affine(in.x, in.other); }) ==
-        3 * kBlock);
+  CHECK(kept_bytes([](const Inputs& in) {
+          return ag::affine(in.x, in.weight) + ag::affine(in.x, in.other);
+        }) == 3 * kBlock);
 }
 
 TEST_CASE("results of products that a rule reads are kept") {
