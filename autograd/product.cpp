@@ -57,29 +57,29 @@ struct ProductNode : Node {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
   const char* op;
-  Saved<T> a, b;
-  Place bias, addend, out;
+  Saved<T> a, b, bias;  // the bias is empty if there is none
+  Place addend, out;
   Result<T> result;  // unless the addend has become it
   std::size_t rows, in, width;
   std::uint32_t deferred;  // how the gradient of B is gathered, or 0
-  bool has_bias, has_addend;
+  bool has_addend;
   Transpose ta, tb;
 
   ProductNode(const char* name, const Var<T>& left, Place left_place, const Var<T>& right, Place right_place,
-              Place bias_place, Place addend_place, Place result, const Sizes& size,
-              std::uint32_t deferred_product, bool with_bias, bool with_addend, Transpose left_transposed,
+              const Var<T>* with_bias, Place bias_place, Place addend_place, Place result, const Sizes& size,
+              std::uint32_t deferred_product, bool with_addend, Transpose left_transposed,
               Transpose right_transposed)
       : op(name),
         a(left, left_place),
         b(right, right_place),
-        bias(bias_place),
+        bias(with_bias ? Saved<T>(*with_bias, bias_place) : Saved<T>()),
         addend(addend_place),
         out(result),
         rows(size.rows),
         in(size.in),
         width(size.out),
         deferred(deferred_product),
-        has_bias(with_bias),
+
         has_addend(with_addend),
         ta(left_transposed),
         tb(right_transposed) {}
@@ -116,7 +116,7 @@ struct ProductNode : Node {
   }
 
   void gradient_of_bias(Sweep& sweep, const T* g) {
-    T* to = sweep.accumulator<T>(bias, width);
+    T* to = sweep.accumulator<T>(bias.place, width);
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t j = 0; j < width; ++j) to[j] += g[r * width + j];
   }
@@ -136,7 +136,7 @@ struct ProductNode : Node {
   void tangent(TangentSweep& sweep) {
     const T* of_a = sweep.tangent<T>(a.place, rows * in);
     const T* of_b = sweep.tangent<T>(b.place, in * width);
-    const T* of_bias = sweep.tangent<T>(bias, width);
+    const T* of_bias = sweep.tangent<T>(bias.place, width);
     const T* of_addend = in_place() ? nullptr : sweep.tangent<T>(addend, rows * width);
     if (!of_a && !of_b && !of_bias && !of_addend) return;
     const auto result = sweep.result<T>(out, rows * width);
@@ -165,7 +165,7 @@ struct ProductNode : Node {
     // The gradients: those of variables are of no use.
     if (g && sweep.flows_on(a.place)) gradient_of_a(sweep.gradients(), g, b.block(), b.data());
     if (g && sweep.flows_on(b.place)) gradient_of_b(sweep.gradients(), g, a.data());
-    if (g && sweep.flows_on(bias)) gradient_of_bias(sweep.gradients(), g);
+    if (g && sweep.flows_on(bias.place)) gradient_of_bias(sweep.gradients(), g);
     pass_to_addend(sweep.gradients());
     // Their tangents: the rule on that of G, and on G with the tangents of A and B.
     backward(sweep.tangents());
@@ -195,7 +195,7 @@ struct ProductNode : Node {
       sweep.add(
           b.place, w.shape(),
           tb == Transpose::no ? product(x, flip(ta), g, Transpose::no) : product(g, Transpose::yes, x, ta));
-    if (bias.differentiable()) sweep.add(bias, {width}, g);
+    if (bias.place.differentiable()) sweep.add(bias.place, {width}, g);
     if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
   }
 
@@ -220,9 +220,9 @@ struct ProductNode : Node {
                                           Transpose right_transposed, const Var<T>* with_bias,
                                           const Var<T>* with_addend, bool consumes) const {
     return name == op && left_transposed == ta && right_transposed == tb &&
-           has_bias == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
+           (bias.value != nullptr) == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
            comes_from(tape, left, a.place) && comes_from(tape, right, b.place) &&
-           (!with_bias || comes_from(tape, *with_bias, bias)) &&
+           (!with_bias || comes_from(tape, *with_bias, bias.place)) &&
            (!with_addend || comes_from(tape, *with_addend, addend)) &&
            (in_place() ? consumes
                        : !(consumes && addend.differentiable()) && result.stays(out, context.outputs + 1));
@@ -232,12 +232,12 @@ struct ProductNode : Node {
                 Var<T>* with_addend) {
     a.take(left, take_again(tape, left, a.place));
     b.take(right, take_again(tape, right, b.place));
-    if (with_bias) meet_again(tape, *with_bias, bias);
+    if (with_bias) bias.take(*with_bias, take_again(tape, *with_bias, bias.place));
     if (with_addend) meet_again(tape, *with_addend, addend);
     Var<T> made;
     if (in_place()) {
       made = std::move(*with_addend);
-      if (made.shared()->restorable && !can_restore_bias(tape)) made.shared()->restorable = false;
+
     } else {
       made = result.renew(tape);
     }
@@ -251,29 +251,22 @@ struct ProductNode : Node {
   void describe(Description& d) const;
   std::vector<Var<T>> again(std::span<const Var<T>> x) const;
   void release() {
-    a.release();
-    b.release();
+    rest();
     result.release();
   }
   std::size_t rest() {
-    a.release();
-    b.release();
+    for (Saved<T>* each : {&a, &b, &bias}) each->release();
     return 0;
   }
 
-  // Whether what Y is computed from is at hand for as long as the node lives: the bias is none of it unless
-  // it is a variable, an addend is not unless it has become Y.
-  bool can_restore_bias(const TapeStorage& tape) const {
-    return !has_bias || (bias.differentiable() && tape.slots[bias.slot()].holder);
-  }
+  // Of what Y is computed from, the node holds all but an addend that has not become Y.
   bool can_restore(const TapeStorage& tape) const {
-    return !tape.trace && !has_addend && !result.at_destination && can_restore_bias(tape);
+    return !tape.trace && !has_addend && !result.at_destination;
   }
   void restore(Restoration& restoration) {
     if (restoration.phase() != Restoration::Phase::compute || !restoration.wants(out)) return;
     compute_product(Sizes{rows, in, width}, a.value->array, ta, b.value->array, tb,
-                    has_bias ? restoration.variable<T>(bias) : nullptr, in_place(),
-                    restoration.memory<T>(out));
+                    bias.value ? bias.data() : nullptr, in_place(), restoration.memory<T>(out));
   }
 
   // op(A) op(B) of matrices.
@@ -310,13 +303,10 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
       if (Slot& slot = tape->slots[out.place().slot()]; !in_place && slot.size == out.size())
         slot.gathered = deferred;
     }
-    auto& node =
-        tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias_place, addend_place, out.place(), size,
-                                      deferred, bias != nullptr, addend != nullptr, ta, tb);
+    auto& node = tape->emplace<ProductNode<T>>(op, a, a_place, b, b_place, bias, bias_place, addend_place,
+                                               out.place(), size, deferred, addend != nullptr, ta, tb);
 
-    if (in_place) {
-      if (!node.can_restore_bias(*tape)) out.shared()->restorable = false;
-    } else {
+    if (!in_place) {
       node.result.keep(*tape, out, output, Memory::transient);
       out.shared()->restorable = node.can_restore(*tape);
     }
@@ -330,13 +320,14 @@ void ProductNode<T>::describe(Description& d) const {
   d.op = op;
   d.operand(a);
   d.operand(b);
-  if (has_bias) d.operand(bias, {width});
+  if (bias.value) d.operand(bias);
   if (has_addend) d.operand(addend, {rows, width});
   d.result(out, {rows, width});
 }
 
 template <class T>
 std::vector<Var<T>> ProductNode<T>::again(std::span<const Var<T>> x) const {
+  const bool has_bias = bias.value;
   Var<T> added = has_addend ? x[2 + has_bias] : Var<T>();
   return {record_product<T>(op, {rows, in, width}, {rows, width}, x[0], ta, x[1], tb,
                             has_bias ? &x[2] : nullptr, has_addend ? &added : nullptr)};

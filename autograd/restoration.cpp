@@ -10,12 +10,6 @@ Block* Restoration::block(Place place) {
   return block.get();
 }
 
-Block* Restoration::variable_block(Place place) const {
-  for (const Leaf& leaf : tape_.leaves)
-    if (leaf.slot == place.slot()) return leaf.block;
-  return nullptr;
-}
-
 void restore_values(TapeStorage& tape, Node* last, const Node* after) {
   Restoration restoration(tape);
   const auto ask = [&](Node* node) {

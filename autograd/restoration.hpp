@@ -42,16 +42,10 @@ class Restoration {
   Value<T>* value(Place place, const Shape& shape) {
     return new_value(Array<T>(BlockRef(retain(block(place))), memory<T>(place), shape), place, tape_.id);
   }
-  // The elements of a variable, where they are on the tape.
-  template <class T>
-  const T* variable(Place place) const {
-    return static_cast<const T*>(variable_block(place)->data()) + place.offset();
-  }
 
  private:
   friend void restore_values(TapeStorage& tape, Node* last, const Node* after);
   Block* block(Place place);  // of the whole slot
-  Block* variable_block(Place place) const;
 
   const TapeStorage& tape_;
   Phase phase_ = Phase::find;
