@@ -237,11 +237,11 @@ concept Primitive = requires {
 // What a map keeps for its rule.
 template <std::size_t kOutputs>
 struct Keeping {
-  std::uint32_t stashed = 0;  // results of costly functions
-  InputMask saved = 0;        // inputs that are saved in the stash with them
-  std::uint32_t unread = 0;   // operands that the rule reads none of, or only what is saved; one bit for each
-  std::uint64_t shared = 0;   // costly results that are results of the body, see StashCursor
-  std::array<std::uint8_t, kOutputs> shared_as{};  // which of the body's results, in their order
+  std::uint64_t shared = 0;  // costly results that are results of the body, see StashCursor
+  InputMask saved = 0;       // inputs that are saved in the stash with the costly results
+  std::uint32_t unread = 0;  // operands that the rule reads none of, or only what is saved; one bit for each
+  std::uint8_t stashed = 0;  // results of costly functions
+  std::array<std::uint8_t, kOutputs> shared_as{};  // which of the body's results the shared ones are
 
   std::size_t shared_count() const { return static_cast<std::size_t>(std::popcount(shared)); }
   std::size_t saved_count() const { return static_cast<std::size_t>(std::popcount(saved)); }
@@ -290,7 +290,7 @@ struct MapKernel {
     }
     (std::make_index_sequence<kOutputs>{});
     if (!replayable) return;
-    keeping.stashed = static_cast<std::uint32_t>(results);
+    keeping.stashed = static_cast<std::uint8_t>(results);
     // A result of the body that is that of a costly function: of which one, its number tells, unless two have
     // the same.
     const auto probed = probe(f, true);

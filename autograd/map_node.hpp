@@ -155,9 +155,10 @@ struct MapNode : Node {
   Block* stash;  // of the body's costly functions, or null
   Keeping<kOutputs> keeping;
   std::uint32_t lacking;  // operands that are not held although nobody else may hold them; one bit for each
-  Shape shape;
   std::size_t rows, cols;
   bool overlapping;  // two operands are parts of one slot that the kernel cannot write in one pass
+
+  const Shape& shape() const { return result[0].value->array.shape(); }
 
   void backward(Sweep& sweep) {
     const std::size_t size = rows * cols;
@@ -217,7 +218,7 @@ struct MapNode : Node {
     }
     [&]<std::size_t... kI>(std::index_sequence<kI...>) {
       if constexpr (Primitive<F> && In::kColumnOperands == 0) {
-        const Var<T> g = sweep.gradient(out[0], shape);
+        const Var<T> g = sweep.gradient(out[0], shape());
         if (!g.defined()) return;
         const Var<T> y = needs_output ? elementwise<F>(x[kI]...) : Var<T>();
         const auto one = [&]<std::size_t kInput>() {
@@ -244,7 +245,7 @@ struct MapNode : Node {
         [&]<std::size_t... kO>(std::index_sequence<kO...>) {
           (
               [&] {
-                const Var<T> g = sweep.gradient(out[kO], shape);
+                const Var<T> g = sweep.gradient(out[kO], shape());
                 if (!g.defined()) return;
                 sweep.add(std::get<kO>(y).use(kName), std::get<kO>(y).shape(), g);  // y may be an input
                 any = true;
@@ -291,9 +292,9 @@ struct MapNode : Node {
     const auto matrix = matrices(count);
     description.operands.resize(count);
     for (std::size_t i = 0; i < kOperands; ++i)
-      description.operands[matrix[i]] = {in[i].place, operand_shape(in[i].layout, in[i].width, shape),
+      description.operands[matrix[i]] = {in[i].place, operand_shape(in[i].layout, in[i].width, shape()),
                                          in[i].place.differentiable() ? nullptr : in[i].data - in[i].first};
-    for (const Place& place : out) description.result(place, shape);
+    for (const Place& place : out) description.result(place, shape());
     if (stash) description.stash_bytes = stash->capacity;
   }
 
@@ -304,10 +305,10 @@ struct MapNode : Node {
     Var<T> owners[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i)
       if (In::blocks[i])
-        fill_columns(operands[i], x[matrix[i]], in[i].first, shape.back(), shape, kName);
+        fill_columns(operands[i], x[matrix[i]], in[i].first, shape().back(), shape(), kName);
       else
-        fill_broadcast(operands[i], x[matrix[i]], shape, owners[i], kName);
-    auto results = record_operands<T, In>(body, operands, shape);
+        fill_broadcast(operands[i], x[matrix[i]], shape(), owners[i], kName);
+    auto results = record_operands<T, In>(body, operands, shape());
     return {results.begin(), results.end()};
   }
 
@@ -331,8 +332,8 @@ struct MapNode : Node {
       const Operand<T>& operand = in[i++];
       const Var<T>& var = MapArgument<Each>::var(each);
       if (is_same_value(tape, var, operand.value, operand.place))
-        return MapArgument<Each>::is_part(each, operand, shape);
-      return MapArgument<Each>::fits(each, operand, shape) && comes_from(tape, var, operand.place);
+        return MapArgument<Each>::is_part(each, operand, shape());
+      return MapArgument<Each>::fits(each, operand, shape()) && comes_from(tape, var, operand.place);
     };
     ((same = same && is_operand(x)), ...);
     for (std::size_t o = 0; o < kOutputs; ++o)
@@ -398,7 +399,7 @@ struct MapNode : Node {
           if (!(lacking >> i & 1)) continue;
           Operand<T>& operand = in[i];
           operand.value =
-              restoration.value<T>(operand.place, operand_shape(operand.layout, operand.width, shape));
+              restoration.value<T>(operand.place, operand_shape(operand.layout, operand.width, shape()));
           operand.data = operand.value->array.data() + operand.first;
           operand.held = true;
         }
@@ -513,7 +514,6 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
       node.lacking |= std::uint32_t{without} << i;
     }
     ((node.out[kO] = out[kO].place()), ...);
-    node.shape = shape;
     node.rows = rows;
     node.cols = cols;
     (node.keep_result(kO, *tape, out[kO], outputs + 1 + kO), ...);

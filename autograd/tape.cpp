@@ -338,6 +338,37 @@ void Gradients::scale(double factor) {
   }
 }
 
+void Gradients::add(const Gradients& other) {
+  const auto entry_of = [](const Gradients& gradients, std::size_t i) -> Entry& {
+    return static_cast<Entry*>(gradients.entries_->data())[i];
+  };
+  const std::size_t own = count_;
+  for (std::size_t i = 0; i < other.count_; ++i) {
+    const Entry& from = entry_of(other, i);
+    std::size_t at = i;  // where it is if both losses have met the same variables
+    if (at >= own || entry_of(*this, at).variable_id != from.variable_id)
+      for (at = 0; at < own && entry_of(*this, at).variable_id != from.variable_id;) ++at;
+    if (at < own) {
+      const Entry& to = entry_of(*this, at);
+      visit_elements(to.data, to.size, to.element_bytes, [&]<class T>(T* x, std::size_t size) {
+        const T* const y = reinterpret_cast<const T*>(from.data);
+        for (std::size_t k = 0; k < size; ++k) x[k] += y[k];
+      });
+      continue;
+    }
+    const std::size_t bytes = from.size * from.element_bytes;
+    const detail::BlockRef copy(detail::allocate_block(bytes));
+    std::memcpy(copy->data(), from.data, bytes);
+    detail::Block* const entries = detail::allocate_block((count_ + 1) * sizeof(Entry));
+    if (count_) std::memcpy(entries->data(), entries_->data(), count_ * sizeof(Entry));
+    detail::release(std::exchange(entries_, entries));
+    Entry& added = entry_of(*this, count_++);
+    added = from;
+    added.gradient = detail::retain(copy.get());
+    added.data = static_cast<char*>(copy->data());
+  }
+}
+
 namespace {
 
 // Where the elements of a handle begin in its variable.

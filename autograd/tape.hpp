@@ -375,6 +375,8 @@ class Gradients {
   double norm() const;
   /// Multiplies all gradients by a factor, in place.
   void scale(double factor);
+  /// Adds the gradients of another loss, in place; those of variables that have none here are copied.
+  void add(const Gradients& other);
 
  private:
   friend class Tape;

@@ -116,6 +116,17 @@ void run(const Arguments& a, nn::Rng& rng, Cell cell) {
   const ag::Var<T> y = nn::init::normal<T>({a.steps, a.batch, a.out}, 0, 1, rng);
   nn::SGD<T> sgd(nn::parameters(cell, head), {.lr = 0.01});
   double loss_value = 0;
+  nn::DataParallel parallel(static_cast<std::size_t>(a.threads));
+  const auto train_in_parts = [&](Memory*) {
+    const auto [loss, gradients] = parallel.backward(a.batch, [&](std::size_t begin, std::size_t end) {
+      const auto part = [&](const ag::Var<T>& all) {
+        return end - begin == a.batch ? all : ag::slice(all, {{}, {begin, end}});
+      };
+      return nn::mse(head(nn::unroll(cell, part(x)).output), part(y));
+    });
+    sgd.step(gradients);
+    loss_value = loss;
+  };
   const auto train = [&](Memory* memory) {
     const std::size_t before = memory ? ag::memory_stats().live_bytes : 0;
     ag::Tape tape;
@@ -130,6 +141,8 @@ void run(const Arguments& a, nn::Rng& rng, Cell cell) {
   };
   if (a.evaluation)
     report(a, evaluate, loss_value);
+  else if (a.threads > 1)
+    report(a, train_in_parts, loss_value);
   else
     report(a, train, loss_value);
 }
@@ -194,7 +207,7 @@ int main(int argc, char** argv) {
     else
       return usage("unknown option " + key + " " + value);
   }
-  ag::set_num_threads(a.threads);
+  ag::set_num_threads(a.evaluation ? a.threads : 1);  // training takes the threads for parts of the batch
 #ifndef BENCH_GUARD  // which has custom cells in float alone, and compiles in a third of the time
   if (a.f64) return run<double>(a), 0;
 #endif
