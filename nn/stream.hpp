@@ -69,7 +69,7 @@ class Stream {
       detail::wrong_input(x.shape(), batch_, input_size_);
     const ag::Var<T> input = x.detach();
     if (!input_size_) learn_sizes(input);
-    ag::Var<T> output = advance(input);
+    ag::Var<T> output = advance(input.reshape(shape_of_input(input_size_)));
     output.publish();
     return output;
   }
@@ -126,7 +126,7 @@ class Stream {
   // A copy of the stream gets the state, published, and memory for inputs of its own.
   struct Kept {
     State state;
-    ag::Array<T> input;
+    ag::Var<T> input;  // of the spans
 
     explicit Kept(State initial) : state(std::move(initial)) {}
     Kept(const Kept& other) : state(other.published()) {}
@@ -158,9 +158,9 @@ class Stream {
     if constexpr (!detail::HasProject<C, T>) {
       input = x;
     } else {
-      const ag::Var<T> projected = cell_.project(x.reshape(ag::Shape{1, batch_, x.shape()[1]}));
+      const ag::Var<T> projected = cell_.project(x);
       const bool sole = projected.fresh();  // nobody but this function sees it
-      detail::need_one_step(projected.shape(), x.shape());
+      detail::need_one_step(projected.shape(), x.shape().suffix(1));
       input = projected[0];
       if (sole) input.mark_fresh();
     }
@@ -189,19 +189,29 @@ class Stream {
   void learn_sizes(const ag::Var<T>& x) {
     const ag::detail::NoRecording guard;
     [[maybe_unused]] const Confinement confined;
-    const Result first = result_of(x, kept_.state);
-    const Result second = result_of(x, first.state);
+    const ag::Var<T> input = x.reshape(shape_of_input(x.shape()[1]));
+    const Result first = result_of(input, kept_.state);
+    const Result second = result_of(input, first.state);
     output_size_ = first.output.size() / batch_;
     input_size_ = x.shape()[1];
     writable_input();
   }
 
+  // What the cell takes for a step: one time step to project, where it does.
+  ag::Shape shape_of_input(std::size_t features) const {
+    if constexpr (detail::HasProject<C, T>)
+      return {1, batch_, features};
+    else
+      return {batch_, features};
+  }
+
   // Where the next input goes. The cell may have kept the last one, in its state.
   T* writable_input() {
-    ag::Array<T>& input = kept_.input;
-    if (!input.defined() || __atomic_load_n(&input.block()->references, __ATOMIC_ACQUIRE) != 1)
-      input = ag::Array<T>::confined({batch_, input_size_});
-    return input.data();
+    ag::Var<T>& input = kept_.input;
+    if (!input.defined() || __atomic_load_n(&input.shared()->references, __ATOMIC_ACQUIRE) != 1 ||
+        __atomic_load_n(&input.array().block()->references, __ATOMIC_ACQUIRE) != 1)
+      input = ag::Array<T>::confined(shape_of_input(input_size_));
+    return const_cast<T*>(input.array().data());
   }
 
   C cell_;

@@ -112,6 +112,12 @@ struct GateWeights {
     return bias.defined() ? ag::linear(x, weight_ih, bias) : ag::linear(x, weight_ih);
   }
 
+  /// projected + W_hh h + b_hh, without the bias if it is empty.
+  ag::Var<T> add_state(ag::Var<T> projected, const ag::Var<T>& h) const {
+    return bias_hh.defined() ? ag::add_linear(std::move(projected), h, weight_hh, bias_hh)
+                             : ag::add_linear(std::move(projected), h, weight_hh);
+  }
+
   /// Rows of weight_hh (or of a vector with as many entries) that belong to gates [first, last); a window.
   ag::Var<T> gates(const ag::Var<T>& rows, std::size_t first, std::size_t last) const {
     return rows.slice(first * hidden_size, last * hidden_size);

@@ -72,13 +72,13 @@ struct LSTMCell : LSTMGates<T, 4> {
     visit("weight_hr", weight_hr);
   }
 
-  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
-  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases("LSTMCell", x); }
+  /// W_i. x + b_i. for some time steps at once. Throws Error if x has another width.
+  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_input_bias("LSTMCell", x); }
 
   /// Throws Error if the shapes do not fit.
   std::pair<ag::Var<T>, State> step(ag::Var<T> projected, const State& state) const {
     this->check_step("LSTMCell", projected, state);
-    const ag::Var<T> z = ag::add_linear(std::move(projected), state.h, this->weight_hh);
+    const ag::Var<T> z = this->add_state(std::move(projected), state.h);
     auto [h, c] = ag::map(
         [](auto i, auto f, auto g, auto o, auto c) {
           auto c_next = sigmoid(f) * c + sigmoid(i) * tanh(g);
@@ -129,15 +129,15 @@ struct PeepholeLSTMCell : LSTMGates<T, 4> {
     visit("weight_co", weight_co);
   }
 
-  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
-    return this->project_with_both_biases("PeepholeLSTMCell", x);
+    return this->project_with_input_bias("PeepholeLSTMCell", x);
   }
 
   /// Throws Error if the shapes do not fit.
   std::pair<ag::Var<T>, State> step(ag::Var<T> projected, const State& state) const {
     this->check_step("PeepholeLSTMCell", projected, state);
-    const ag::Var<T> z = ag::add_linear(std::move(projected), state.h, this->weight_hh);
+    const ag::Var<T> z = this->add_state(std::move(projected), state.h);
     auto [h, c] = ag::map(
         [](auto i, auto f, auto g, auto o, auto c, auto w_ci, auto w_cf, auto w_co) {
           auto c_next = sigmoid(f + w_cf * c) * c + sigmoid(i + w_ci * c) * tanh(g);
@@ -166,15 +166,15 @@ struct CoupledLSTMCell : LSTMGates<T, 3> {
   CoupledLSTMCell(std::size_t in, std::size_t hidden, Rng& rng, CellOptions options = {})
       : LSTMGates<T, 3>(in, hidden, rng, options) {}
 
-  /// W_i. x + b_i. + b_h. for some time steps at once. Throws Error if x has another width.
+  /// W_i. x + b_i. for some time steps at once. Throws Error if x has another width.
   ag::Var<T> project(const ag::Var<T>& x) const {
-    return this->project_with_both_biases("CoupledLSTMCell", x);
+    return this->project_with_input_bias("CoupledLSTMCell", x);
   }
 
   /// Throws Error if the shapes do not fit.
   std::pair<ag::Var<T>, State> step(ag::Var<T> projected, const State& state) const {
     this->check_step("CoupledLSTMCell", projected, state);
-    const ag::Var<T> z = ag::add_linear(std::move(projected), state.h, this->weight_hh);
+    const ag::Var<T> z = this->add_state(std::move(projected), state.h);
     auto [h, c] = ag::map(
         [](auto f, auto g, auto o, auto c) {
           auto candidate = tanh(g);

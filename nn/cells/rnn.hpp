@@ -20,13 +20,13 @@ struct RNNCell : GateWeights<T, 1> {
 
   State initial_state(std::size_t batch) const { return this->zero_state(batch); }
 
-  /// W_ih x + b_ih + b_hh for some time steps at once. Throws Error if x has another width.
-  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_both_biases("RNNCell", x); }
+  /// W_ih x + b_ih for some time steps at once. Throws Error if x has another width.
+  ag::Var<T> project(const ag::Var<T>& x) const { return this->project_with_input_bias("RNNCell", x); }
 
   /// Throws Error if the shapes do not fit.
   State step(ag::Var<T> projected, const State& h) const {
     this->check_step("RNNCell", projected, h);
-    const ag::Var<T> z = ag::add_linear(std::move(projected), h, this->weight_hh);
+    const ag::Var<T> z = this->add_state(std::move(projected), h);
     switch (activation) {
       case Activation::relu:
         return relu(z);
