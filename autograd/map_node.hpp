@@ -4,8 +4,8 @@
 #include <cstring>
 #include <span>
 
-#include "columns.hpp"
 #include "description.hpp"
+#include "map_argument.hpp"
 #include "map_kernel.hpp"
 #include "recorded_sweep.hpp"
 #include "replay.hpp"
@@ -15,111 +15,12 @@
 namespace autograd {
 namespace detail {
 
-// The shape that NumPy's broadcasting gives, or an Error that names the op,
-// and the operands by their blocks' names.
-Shape broadcast_shapes(const char* op, std::span<const Shape> shapes, std::span<const Block* const> blocks);
-
-// The shape of an operand again, up to leading axes of extent 1.
-Shape operand_shape(Layout layout, std::size_t width, const Shape& output);
-
-// Fills in an operand. `owner` keeps one that had to be broadcast to full size first.
-template <class T>
-void fill_broadcast(Operand<T>& operand, const Var<T>& x, const Shape& shape, Var<T>& owner, const char* op);
-// Throws unless a block of columns has as many elements as the output.
-void check_columns(const char* op, const Shape& matrix, std::size_t width, const Shape& shape);
-
-// An operand of the output's own shape.
-template <class T>
-[[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, const char* op) {
-  operand.place = x.use(op);
-  operand.data = x.array().data();
-  operand.value = x.shared();
-  operand.width = x.size();
-  operand.first = 0;
-  operand.layout = Layout::full;
-}
-
-// A block of columns, or several side by side, of this width each.
-template <class T>
-[[gnu::always_inline]] inline void fill_columns(Operand<T>& operand, const Var<T>& matrix, std::size_t first,
-                                                std::size_t width, const Shape& shape, const char* op) {
-  operand.place = matrix.use(op);
-  if (!matrix.shape().equals_but_last(shape) || width != shape.back()) [[unlikely]]
-    check_columns(op, matrix.shape(), width, shape);
-  operand.data = matrix.array().data() + first;
-  operand.value = matrix.shared();
-  operand.width = matrix.shape().back();
-  operand.first = first;
-  operand.layout = Layout::columns;
-}
-
 // The rules of a map beyond its gradient.
 template <class T>
 void tangent_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments, TangentSweep& sweep);
 template <class T>
 void backward_dual_of_body(const BodyProgram<T>& program, const BodyArguments<T>& arguments,
                            DualSweep& sweep);
-
-// The arguments of map.
-
-template <class X>
-struct MapArgument {};  // no operand
-template <class T>
-struct MapArgument<Var<T>> {
-  using value_type = T;
-  static constexpr std::size_t kBlocks = 0;
-  static Shape shape(const Var<T>& x) { return x.shape(); }
-  // Or that of its last axis, as a bias has.
-  static bool has_shape(const Var<T>& x, const Shape& shape) {
-    return x.shape() == shape || (x.rank() == 1 && shape.rank() && x.shape()[0] == shape.back());
-  }
-  static const Var<T>& var(const Var<T>& x) { return x; }
-  // Whether x is the part of its matrix that an operand is of the same matrix.
-  static bool is_part(const Var<T>&, const Operand<T>&, const Shape&) { return true; }
-  // Whether x lies as an operand does against an output of a shape.
-  static bool fits(const Var<T>& x, const Operand<T>& operand, const Shape& shape) {
-    if (!x.defined()) return false;
-    if (operand.layout == Layout::full || operand.layout == Layout::suffix)
-      return has_shape(x, shape) && x.size() == operand.width;
-    return operand.layout == Layout::scalar && x.rank() == 0;
-  }
-};
-template <class T>
-struct MapArgument<Columns<T>> {
-  using value_type = T;
-  static constexpr std::size_t kBlocks = 1;
-  static Shape shape(const Columns<T>& x) { return with_last_axis(x.matrix.shape(), x.width); }
-  static bool has_shape(const Columns<T>& x, const Shape& shape) {
-    return x.matrix.shape().equals_but_last(shape) && x.width == shape.back();
-  }
-  static const Var<T>& var(const Columns<T>& x) { return x.matrix; }
-  static bool is_part(const Columns<T>& x, const Operand<T>& operand, const Shape& shape) {
-    return x.first == operand.first && x.width == shape.back();
-  }
-  static bool fits(const Columns<T>& x, const Operand<T>& operand, const Shape& shape) {
-    return has_shape(x, shape) && x.matrix.shape().back() == operand.width && x.first == operand.first;
-  }
-  static std::size_t first(const Columns<T>& x) { return x.first; }
-  static std::size_t width(const Columns<T>& x) { return x.width; }
-};
-template <class T, std::size_t K>
-struct MapArgument<Chunks<T, K>> {
-  using value_type = T;
-  static constexpr std::size_t kBlocks = K;
-  static Shape shape(const Chunks<T, K>& x) {
-    return with_last_axis(x.matrix.shape(), x.matrix.shape().back() / K);
-  }
-  static bool has_shape(const Chunks<T, K>& x, const Shape& shape) {
-    return x.matrix.shape().equals_but_last(shape) && x.matrix.shape().back() == K * shape.back();
-  }
-  static const Var<T>& var(const Chunks<T, K>& x) { return x.matrix; }
-  static bool is_part(const Chunks<T, K>&, const Operand<T>&, const Shape&) { return true; }
-  static bool fits(const Chunks<T, K>& x, const Operand<T>&, const Shape& shape) {
-    return has_shape(x, shape);
-  }
-  static std::size_t first(const Chunks<T, K>&) { return 0; }
-  static std::size_t width(const Chunks<T, K>& x) { return x.matrix.shape().back() / K; }
-};
 
 // A body on operands, recorded as one node.
 template <class T, class In, class F>
@@ -439,10 +340,6 @@ struct MapNode : Node {
   }
 };
 
-extern template void fill_broadcast(Operand<float>&, const Var<float>&, const Shape&, Var<float>&,
-                                    const char*);
-extern template void fill_broadcast(Operand<double>&, const Var<double>&, const Shape&, Var<double>&,
-                                    const char*);
 // How operands of any layout lie over the output: in how many rows of a common length. Returns whether two of
 // them are overlapping parts of one slot.
 template <class T>
