@@ -1,9 +1,10 @@
 // Values that the reverse sweep does not need are not kept: the result of a product goes with the last handle
-// of it, and an operand of a map whose value no partial derivative contains is not held. Rules of recorded
-// gradients and of tangents do need them; before those run, the products compute them again.
+// of it, a large result of a map likewise, and an operand of a map whose value no partial derivative contains
+// is not held. Rules of recorded gradients and of tangents do need them; before those run, the nodes that
+// made such values compute them again.
 #pragma once
 
-#include <vector>
+#include <map>
 
 #include "var.hpp"
 
@@ -26,13 +27,8 @@ class Restoration {
   Phase phase() const { return phase_; }
   // Whether the node that is asked is one that takes.
   bool in_range() const { return in_range_; }
-  void want(Place place) {
-    wanted_.resize(tape_.slots.size());
-    wanted_[place.slot()] = true;
-  }
-  bool wants(Place place) const {
-    return place.differentiable() && place.slot() < wanted_.size() && wanted_[place.slot()];
-  }
+  void want(Place place) { blocks_.try_emplace(place.slot()); }
+  bool wants(Place place) const { return place.differentiable() && blocks_.contains(place.slot()); }
   // Where the elements of a place are.
   template <class T>
   T* memory(Place place) {
@@ -50,8 +46,7 @@ class Restoration {
   const TapeStorage& tape_;
   Phase phase_ = Phase::find;
   bool in_range_ = true;
-  std::vector<char> wanted_;      // by slot
-  std::vector<BlockRef> blocks_;  // of the wanted slots
+  std::map<SlotId, BlockRef> blocks_;  // of the wanted slots
 };
 
 }  // namespace autograd::detail
