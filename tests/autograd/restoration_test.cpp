@@ -39,7 +39,9 @@ V gates(const V& z, const V& c) {
 V reset_gate(const V& z, const V& y, const V& h) {
   return ag::map(
       [](auto zr, auto zu, auto zn, auto yr, auto yu, auto yn, auto h) {
-        auto r = sigmoid(zr + yr), u = sigmoid(zu + yu), n = tanh(zn + r * yn);
+        auto r = sigmoid(zr + yr);
+        auto u = sigmoid(zu + yu);
+        auto n = tanh(zn + r * yn);
         return n + u * (h - n);
       },
       ag::chunk<3>(z), ag::chunk<3>(y), h);
@@ -133,7 +135,9 @@ TEST_CASE("what a map's rule needs of its inputs") {
   using Columns = ag::detail::Inputs<3, 3, 0>;
   const auto gru = planned(
       [](auto zr, auto zu, auto zn, auto yr, auto yu, auto yn, auto h) {
-        auto r = sigmoid(zr + yr), u = sigmoid(zu + yu), n = tanh(zn + r * yn);
+        auto r = sigmoid(zr + yr);
+        auto u = sigmoid(zu + yu);
+        auto n = tanh(zn + r * yn);
         return n + u * (h - n);
       },
       Columns{});
