@@ -96,7 +96,7 @@ std::size_t kept_bytes(Program&& program) {
 constexpr std::size_t kBlock = kRows * kWidth * sizeof(double);  // of one gate
 
 struct Doubled : ag::ElementwiseFunction<Doubled> {
-  static constexpr const char* kName = "doubled";
+  [[maybe_unused]] static constexpr const char* kName = "doubled";
   static constexpr bool kCostly = false;
   template <class W>
   static W value(const W& x) {
