@@ -1,4 +1,5 @@
-// Training on several threads: each computes the gradients of a part of the batch.
+// Training on several threads: each computes the gradients of a part of the batch. Not part of nn.hpp: its
+// standard headers cost compiler time.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,6 @@
 #include "attention.hpp"
 #include "cells.hpp"
 #include "combinators.hpp"
-#include "data_parallel.hpp"
 #include "decode.hpp"
 #include "dropout.hpp"
 #include "embedding.hpp"

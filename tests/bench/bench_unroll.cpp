@@ -13,6 +13,7 @@
 
 #include "allocations.hpp"
 #include "cells.hpp"
+#include "nn/data_parallel.hpp"
 
 namespace ag = autograd;
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <autograd/autograd.hpp>
+#include <nn/data_parallel.hpp>
 #include <nn/nn.hpp>
 
 #include <atomic>
