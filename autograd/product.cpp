@@ -79,7 +79,6 @@ struct ProductNode : Node {
         in(size.in),
         width(size.out),
         deferred(deferred_product),
-
         has_addend(with_addend),
         ta(left_transposed),
         tb(right_transposed) {}
@@ -234,13 +233,7 @@ struct ProductNode : Node {
     b.take(right, take_again(tape, right, b.place));
     if (with_bias) bias.take(*with_bias, take_again(tape, *with_bias, bias.place));
     if (with_addend) meet_again(tape, *with_addend, addend);
-    Var<T> made;
-    if (in_place()) {
-      made = std::move(*with_addend);
-
-    } else {
-      made = result.renew(tape);
-    }
+    Var<T> made = in_place() ? std::move(*with_addend) : result.renew(tape);
     advance(tape, *this);
     compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
                     const_cast<T*>(made.array().data()));

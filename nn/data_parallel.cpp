@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 
 namespace nn {
 
@@ -31,11 +32,19 @@ struct Workers::Shared {
 };
 
 Workers::Workers(std::size_t threads) : shared_(std::make_unique<Shared>()) {
-  for (std::size_t i = 1; i < threads; ++i)
-    threads_.emplace_back([shared = shared_.get(), i] { shared->serve(i); });
+  try {
+    for (std::size_t i = 1; i < threads; ++i)
+      threads_.emplace_back([shared = shared_.get(), i] { shared->serve(i); });
+  } catch (const std::system_error& error) {
+    stop();
+    fail("DataParallel: only ", threads_.size() + 1, " of ", threads, " threads could be had (", error.what(),
+         "); ask for fewer");
+  }
 }
 
-Workers::~Workers() {
+Workers::~Workers() { stop(); }
+
+void Workers::stop() {
   {
     const std::scoped_lock lock(shared_->mutex);
     shared_->stops = true;

@@ -33,6 +33,8 @@ class Workers {
 
  private:
   struct Shared;
+  void stop();
+
   std::unique_ptr<Shared> shared_;
   std::vector<std::thread> threads_;
 };
@@ -73,7 +75,8 @@ struct BatchGradients {
 /// the same generator and number of threads. Belongs to one thread at a time.
 class DataParallel {
  public:
-  /// The threads, of which the caller's is one; 0 is one for each core.
+  /// The threads, of which the caller's is one; 0 is one for each core. Throws Error if the system has not so
+  /// many.
   explicit DataParallel(std::size_t threads = 0);
   ~DataParallel();
   DataParallel(const DataParallel&) = delete;

@@ -224,7 +224,6 @@ TEST_CASE("derivatives beyond the gradient, of windows that products were added 
     V h = in.x.slice(0, 1), c = h;
     const V xs = ag::affine(in.x, in.weight, in.bias);
     const V transposed = ag::transpose(in.other);
-    std::vector<V> parts;
     for (std::size_t t = 0; t < 5; ++t) {
       V z = ag::affine(in.x.slice(t, t + 1), in.weight, in.bias);
       z = ag::add_linear(std::move(z), h, transposed);
