@@ -87,6 +87,7 @@ void check_restored(Program&& program) {
 template <class Program>
 std::size_t kept_bytes(Program&& program) {
   const Inputs in;
+  ag::release_pooled_memory();  // with what earlier tapes keep for the next one
   ag::Tape tape;
   const std::size_t before = ag::memory_stats().live_bytes;
   const V result = program(in);
