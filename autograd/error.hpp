@@ -1,7 +1,8 @@
 // The one exception type of the library, and the text that its messages are made of.
 #pragma once
 
-#include <sstream>
+#include <initializer_list>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 
@@ -17,15 +18,35 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
-// The scopes of this thread in brackets behind a space, " (in encoder / step 3)", or nothing if there are
-// none.
-std::string in_scopes();
+// Anything that a stream takes, as a part of a message. Of one type for all, so that a message costs little
+// to compile.
+class MessagePart {
+ public:
+  template <class X>
+  explicit MessagePart(const X& x)
+      : value_(&x),
+        write_([](std::ostream& out, const void* value) { out << *static_cast<const X*>(value); }) {}
+  explicit MessagePart(const char* text)
+      : value_(text),
+        write_([](std::ostream& out, const void* value) { out << static_cast<const char*>(value); }) {}
+
+  friend std::ostream& operator<<(std::ostream& out, const MessagePart& part) {
+    part.write_(out, part.value_);
+    return out;
+  }
+
+ private:
+  const void* value_;
+  void (*write_)(std::ostream&, const void*);
+};
+
+// Throws Error of the parts, one after another, and the scopes of this thread in brackets behind them,
+// " (in encoder / step 3)", if there are any.
+[[noreturn, gnu::cold]] void fail_of(std::initializer_list<MessagePart> parts);
 
 template <class... Parts>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts) << in_scopes();
-  throw Error(text.str());
+[[noreturn, gnu::cold]] void fail(const Parts&... parts) {
+  fail_of({MessagePart(parts)...});
 }
 
 }  // namespace detail

@@ -99,7 +99,7 @@ struct MapNode : Node {
 
   BodyArguments<T> arguments() const { return {in, In::blocks, In::of, out, rows, cols, overlapping}; }
 
-  const BodyProgram<T>& program(TangentSweep& sweep) const {
+  [[gnu::cold]] const BodyProgram<T>& program(TangentSweep& sweep) const {
     BodyProgram<T>& program = sweep.program<T>();
     if (std::is_empty_v<F> && program.is_of(type)) return program;
     program.begin(type, kInputs);
@@ -186,7 +186,7 @@ struct MapNode : Node {
     return matrix;
   }
 
-  void describe(Description& description) const {
+  [[gnu::cold]] void describe(Description& description) const {
     description.op = kName;
     if constexpr (!Primitive<F>) description.detail = place_of_body<F>();
     std::size_t count;
@@ -199,7 +199,7 @@ struct MapNode : Node {
     if (stash) description.stash_bytes = stash->capacity;
   }
 
-  std::vector<Var<T>> again(std::span<const Var<T>> x) const {
+  [[gnu::cold]] std::vector<Var<T>> again(std::span<const Var<T>> x) const {
     std::size_t count;
     const auto matrix = matrices(count);
     Operand<T> operands[kOperands];
@@ -283,7 +283,7 @@ struct MapNode : Node {
     return !keeping.reads(i) && in[i].value->restorable && in[i].place.differentiable();
   }
 
-  void restore(Restoration& restoration) {
+  [[gnu::cold]] void restore(Restoration& restoration) {
     const bool wanted =
         std::any_of(out, out + kOutputs, [&](const Place& place) { return restoration.wants(place); });
     switch (restoration.phase()) {
@@ -308,7 +308,7 @@ struct MapNode : Node {
     }
   }
 
-  void compute_again(Restoration& restoration) const {
+  [[gnu::cold]] void compute_again(Restoration& restoration) const {
     Operand<T> operands[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) {
       operands[i] = in[i];

@@ -98,7 +98,7 @@ struct MapPlan {
   // What a call leaves in the stash; nothing, to have it computed again instead, where the backward call
   // would take it in another order. C++ leaves the order of f(a) + g(b) open, so it is tried, on inputs that
   // all differ.
-  static void plan_stash(const F& f, Keeping& keeping) {
+  [[gnu::cold]] static void plan_stash(const F& f, Keeping& keeping) {
     constexpr std::size_t kMost = 64;  // a body with more computes them again
     alignas(64) T stash[kMost * kLanes];
     StashCursor<T> count{stash}, write{stash}, read{stash};
@@ -163,7 +163,7 @@ struct MapPlan {
   // which the rule needs only a part depends on the operands: it is all that could be.
   // Not inlined: GCC 12 would then miss what plan_stash() writes to the static variable below
   // (-fipa-reference).
-  [[gnu::noinline]] static Keeping plan(const F& f, bool from_result) {
+  [[gnu::noinline, gnu::cold]] static Keeping plan(const F& f, bool from_result) {
     Keeping keeping;
     if (!from_result) plan_stash(f, keeping);
     const InputMask needed = std::apply([](const auto&... y) { return (y.needed | ...); },

@@ -3,39 +3,28 @@
 #include <atomic>
 #include <bit>
 #include <mutex>
-#include <new>
-
-#include "error.hpp"
 
 namespace autograd {
 namespace detail {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 // Sizes are counted in units of 64 bytes. Up to 8 units a class each; above, eight classes to the octave: at
 // most an eighth of a block is unused, and powers of two fit exactly.
 constexpr std::size_t kSteps = 8;
 constexpr std::size_t kClasses = 64 * kSteps;
 
 std::size_t class_of(std::size_t bytes) {
-  const std::size_t units = (bytes + kAlignment - 1) / kAlignment;
+  const std::size_t units = (bytes + kHeapAlignment - 1) / kHeapAlignment;
   if (units <= kSteps) return units;
   const std::size_t shift = std::bit_width(units - 1) - 4;  // units - 1 lies in [8, 16) << shift
   return shift * kSteps + ((units - 1) >> shift) + 1;
 }
 
 std::size_t bytes_of(std::size_t size_class) {
-  if (size_class <= kSteps) return size_class * kAlignment;
+  if (size_class <= kSteps) return size_class * kHeapAlignment;
   const std::size_t shift = (size_class - kSteps - 1) / kSteps;
-  return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kAlignment;
+  return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kHeapAlignment;
 }
-
-void* heap_allocate(std::size_t bytes) {
-  if (void* memory = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow)) return memory;
-  fail("memory: ", bytes, " bytes are more than the system has left; compute with smaller batches or ",
-       "shorter sequences");
-}
-void heap_free(void* memory) { ::operator delete (memory, std::align_val_t{kAlignment}); }
 
 struct Pool {
   Block* free_list[kClasses] = {};
@@ -60,14 +49,28 @@ void unpoison([[maybe_unused]] Block* block) {
 #endif
 }
 
+void* take_from_heap(std::size_t bytes) {
+  void* const memory = bytes <= kLargestPiece ? cut_piece(bytes) : heap_allocate(bytes, Pages::ordinary);
+  if (pool_is_gone)
+    leave_slab();  // nobody would, at the thread's end
+  else
+    ++pool.stats.heap_requests;
+  return memory;
+}
+void give_to_heap(void* memory, std::size_t bytes) {
+  bytes <= kLargestPiece ? free_piece(memory) : heap_free(memory, bytes, Pages::ordinary);
+}
+void give_to_heap(Block* block) { give_to_heap(block, sizeof(Block) + block->capacity); }
+
 void trim(Pool& p) {
-  while (free_records) heap_free(allocate_record());
+  while (free_records) give_to_heap(allocate_record(), kRecordBytes);
   for (Block*& head : p.free_list)
     while (head) {
       Block* block = std::exchange(head, head->next);
       unpoison(block);
-      heap_free(block);
+      give_to_heap(block);
     }
+  leave_slab();
 }
 
 Pool::~Pool() {
@@ -82,11 +85,9 @@ namespace {
 // A block from the heap, of a class that has none.
 Block* new_block(std::size_t size_class) {
   const std::size_t capacity = bytes_of(size_class);
-  Block* block = static_cast<Block*>(heap_allocate(sizeof(Block) + capacity));
+  Block* block = static_cast<Block*>(take_from_heap(sizeof(Block) + capacity));
   block->capacity = capacity;
   block->size_class = static_cast<std::uint16_t>(size_class);
-  if (pool_is_gone) return block;
-  ++pool.stats.heap_requests;
   return block;
 }
 
@@ -122,13 +123,10 @@ Block* allocate_block(std::size_t bytes) {
 
 thread_local constinit void* free_records = nullptr;
 
-void* new_record() {
-  if (!pool_is_gone) ++pool.stats.heap_requests;
-  return heap_allocate(kRecordBytes);
-}
+void* new_record() { return take_from_heap(kRecordBytes); }
 
 void free_first_record(void* record) {
-  if (pool_is_gone) return heap_free(record);
+  if (pool_is_gone) return give_to_heap(record, kRecordBytes);
   pool.keeps_records = true;  // so that there is a pool, which trims the list at its end
   *static_cast<void**>(record) = nullptr;
   free_records = record;
@@ -139,7 +137,7 @@ void free_first_record(void* record) {
 
 void free_block(Block* block) {
   if (block->variable_id) delete std::exchange(block->name, nullptr);
-  if (pool_is_gone) return heap_free(block);
+  if (pool_is_gone) return give_to_heap(block);
   Block*& head = pool.free_list[block->size_class];
   pool.stats.live_bytes -= block->capacity;  // wraps for a block of another thread; so does that thread's
   poison(block);
@@ -194,6 +192,7 @@ std::string name_of(const Block* block) {
 MemoryStats memory_stats() {
   MemoryStats stats = detail::pool.stats;
   stats.pooled_bytes = detail::pool.resting_bytes;
+  stats.heap_bytes = detail::heap_bytes();
   for (const detail::Block* block : detail::pool.free_list)
     for (; block; block = block->next) stats.pooled_bytes += block->capacity;
   return stats;

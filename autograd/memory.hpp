@@ -7,13 +7,8 @@
 #include <string>
 #include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNROLL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNROLL_ASAN 1
-#endif
-#endif
+#include "heap.hpp"
+
 #ifdef UNROLL_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
@@ -24,8 +19,9 @@ namespace autograd {
 struct MemoryStats {
   std::size_t live_bytes = 0;     ///< in blocks that somebody holds
   std::size_t pooled_bytes = 0;   ///< kept for the next request, or for the next tape
-  std::size_t heap_requests = 0;  ///< how often the pool had to ask the heap
+  std::size_t heap_requests = 0;  ///< how often the pool had none to give, and took more from the heap
   std::size_t peak_bytes = 0;     ///< the largest live_bytes since start or reset_peak
+  std::size_t heap_bytes = 0;     ///< taken from the heap by all threads together, for whatever purpose
 };
 
 MemoryStats memory_stats();

@@ -116,11 +116,11 @@ void TapeStorage::leave_replay() {
 
   auto* const address = reinterpret_cast<std::byte*>(from);
   const auto holds = [&](const Chunk& each) {
-    return address >= each.memory.get() && address < each.memory.get() + each.size;
+    return address >= each.memory && address < each.memory + each.size;
   };
   chunk = static_cast<std::size_t>(std::find_if(chunks.begin(), chunks.end(), holds) - chunks.begin());
   cursor = address;
-  limit = chunks[chunk].memory.get() + chunks[chunk].size;
+  limit = chunks[chunk].memory + chunks[chunk].size;
 }
 
 // Whether the nodes are to rest when a sweep consumes them.

@@ -32,13 +32,6 @@ void Scope::copy_name(char* to, std::size_t size) const {
   *to = 0;
 }
 
-std::string detail::in_scopes() {
-  std::string path;
-  for (const Scope* scope = context.scope; scope; scope = scope->outer())
-    path = path.empty() ? scope->name() : scope->name() + " / " + path;
-  return path.empty() ? path : " (in " + path + ')';
-}
-
 std::string detail::file_and_line(const detail::SourceLocation& where) {
   const std::string_view file = where.file;
   return std::string(file.substr(file.rfind('/') + 1)) + ':' + std::to_string(where.line);

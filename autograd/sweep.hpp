@@ -19,7 +19,7 @@ class Sweep {
  public:
   explicit Sweep(TapeStorage& tape) : Sweep(tape.slots, tape.deferred, tape.trace) {}
   // Over arrays of one's own, one for each slot of a tape. `at_once` computes products when they come.
-  Sweep(std::vector<Slot>& slots, std::vector<Deferred>& deferred, bool at_once)
+  Sweep(Slots& slots, std::vector<Deferred>& deferred, bool at_once)
       : slots_(slots), deferred_(deferred), at_once_(at_once) {}
 
   // The gradient that has arrived at a value, complete; null if none has.
@@ -84,7 +84,7 @@ class Sweep {
   bool reserve_rows(Slot& slot);
   bool share(Place from, Place to, std::size_t size);
 
-  std::vector<Slot>& slots_;
+  Slots& slots_;
   std::vector<Deferred>& deferred_;
   bool at_once_;
 };

@@ -27,7 +27,7 @@ class SlotArrays {
   // Gives back the arrays of the slots [from, to), but for those that are to be kept.
   void drop(std::size_t from, std::size_t to);
 
-  std::vector<Slot> slots;
+  Slots slots;
   std::vector<Deferred> deferred;
 };
 

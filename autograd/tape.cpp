@@ -45,6 +45,7 @@ void free_value(ValueBase* value) {
 TapeStorage::~TapeStorage() {
   wake();
   reset();
+  for (const Chunk& each : chunks) heap_free(each.memory, each.size, Pages::large);
 }
 
 void TapeStorage::rehash_leaves(std::size_t size) {  // of a power of two
@@ -134,9 +135,10 @@ void TapeStorage::next_chunk(std::size_t bytes) {
   if (chunk == chunks.size()) {
     const std::size_t size =
         std::max<std::size_t>(bytes, std::size_t{64 * 1024} << std::min<std::size_t>(chunk, 6));
-    chunks.push_back({std::unique_ptr<std::byte[]>(new std::byte[size]), size});
+    chunks.reserve(chunk + 1);
+    chunks.push_back({static_cast<std::byte*>(heap_allocate(size, Pages::large)), size});
   }
-  cursor = chunks[chunk].memory.get();
+  cursor = chunks[chunk].memory;
   limit = cursor + chunks[chunk].size;
 }
 
@@ -163,7 +165,7 @@ void TapeStorage::reset() {
   chunk = 0;
   cursor = limit = nullptr;
   if (!chunks.empty()) {
-    cursor = chunks[0].memory.get();
+    cursor = chunks[0].memory;
     limit = cursor + chunks[0].size;
   }
 }

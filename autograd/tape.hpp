@@ -99,6 +99,7 @@ struct Slot {  // of one cache line
   bool shared = false;  // memory that another slot sees: copied before it is written
 };
 static_assert(sizeof(Slot) == 64);
+using Slots = std::vector<Slot, HeapAllocator<Slot>>;
 
 // A variable that the tape has met.
 struct Leaf {
@@ -162,7 +163,7 @@ struct TapeStorage {
   SlotId slots_at_last = 0;
   bool consumed = false;
   TapeStorage* outer = nullptr;  // the tape that was active before
-  std::vector<Slot> slots;
+  Slots slots;
   std::vector<Leaf> leaves;
   std::vector<std::uint32_t> leaf_table;  // open addressing: 1 + index of a leaf, by block
   std::vector<Deferred> deferred;
@@ -179,7 +180,7 @@ struct TapeStorage {
   std::size_t resting_bytes = 0;
 
   struct Chunk {
-    std::unique_ptr<std::byte[]> memory;
+    std::byte* memory;
     std::size_t size;
   };
   std::vector<Chunk> chunks;

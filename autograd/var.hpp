@@ -301,13 +301,10 @@ detail::Place Var<T>::resolve(const char* op) const {
 /// A variable: a leaf that gradients are taken with respect to. Takes the elements of the array as its own
 /// (copies them if others hold the array).
 template <class T>
-Var<T> variable(Array<T> array) {
-  if (!array.defined()) detail::fail("variable: the array is empty; give it a shape and elements first");
-  if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data()))
-    array = array.copy();
-  detail::make_variable(array.block(), array.size());
-  return Var<T>(detail::new_value(std::move(array), {detail::kVariable, 0}, 0));
-}
+Var<T> variable(Array<T> array);
+
+extern template Var<float> variable(Array<float>);
+extern template Var<double> variable(Array<double>);
 
 /// A variable with the elements of an xtensor expression of floating-point numbers.
 template <XtensorExpression E>
@@ -363,40 +360,18 @@ std::string called(const Var<T>& x, std::string otherwise) {
 
 // A shape, and whose it is if that has a name: "(4, 5) of head.weight".
 template <class T>
-std::string shape_of(const Var<T>& x) {
-  std::ostringstream text;
-  text << x.shape();
-  if (const std::string name = x.name(); !name.empty()) text << " of " << name;
-  return text.str();
-}
+std::string shape_of(const Var<T>& x);
+
+extern template std::string shape_of(const Var<float>&);
+extern template std::string shape_of(const Var<double>&);
 
 // A new output of an op: memory and, if `tape` records it, a slot. Goes to the context's destination if it is
 // meant.
 template <class T>
-Var<T> new_output(const Shape& shape, TapeStorage* tape) {
-  const std::size_t bytes = Array<T>::bytes_of(shape);
-  Destination& to = context.destination;
-  if (++context.outputs == to.at && to.bytes == bytes) {
-    to.taken = true;
-    to.recorded = tape;
-    if (tape && tape->trace) [[unlikely]]
-      trace_output(*tape, to.place, to.block, to.data);
-    return Var<T>::recorded({BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape},
-                            tape ? to.place : Place{}, tape ? tape->id : 0);
-  }
-  Block* const block = allocate_block(bytes);
-  T* const data = static_cast<T*>(block->data());
-  if (context.log) [[unlikely]]
-    context.log->push_back({context.outputs, data, bytes});
-  if (!tape) {
-    if (!context.confined) publish(block);
-    return Var<T>::recorded({BlockRef(block), data, shape}, {}, 0);
-  }
-  const Place place{tape->new_slot(bytes / sizeof(T), sizeof(T)), 0};
-  if (tape->trace) [[unlikely]]
-    trace_output(*tape, place, block, data);
-  return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
-}
+Var<T> new_output(const Shape& shape, TapeStorage* tape);
+
+extern template Var<float> new_output(const Shape&, TapeStorage*);
+extern template Var<double> new_output(const Shape&, TapeStorage*);
 
 // Whether a node needs a reference of its own to an operand: not if that is the result of an earlier node,
 // which keeps it, nor a variable by which the tape has met it. (To count references to variables, which other

@@ -63,6 +63,22 @@ template ag::Var<float> visible_outputs(const ag::Var<float>&, std::size_t, bool
 template ag::Var<double> visible_outputs(const ag::Var<double>&, std::size_t, bool);
 
 template <class T>
+ag::Var<T> where_active(const ag::Var<T>& active, const ag::Var<T>& now, const ag::Var<T>& before,
+                        std::size_t axis) {
+  if (now.rank() <= axis || now.shape(static_cast<std::ptrdiff_t>(axis)) != active.shape(0))
+    fail("unroll: a step gave shape ", now.shape(), "; with lengths, axis ", axis, " must be the batch of ",
+         active.shape(0));
+  ag::Shape shape;
+  for (std::size_t i = 0; i < now.rank(); ++i) shape.push_back(i == axis ? active.shape(0) : 1);
+  return where(active.reshape(shape), now, before);
+}
+
+template ag::Var<float> where_active(const ag::Var<float>&, const ag::Var<float>&, const ag::Var<float>&,
+                                     std::size_t);
+template ag::Var<double> where_active(const ag::Var<double>&, const ag::Var<double>&, const ag::Var<double>&,
+                                      std::size_t);
+
+template <class T>
 ag::Var<T> last_output(const ag::Var<T>& outputs, const UnrollOptions& options) {
   const std::size_t steps = outputs.shape(0), batch = outputs.shape(1);
   if (options.reverse) return outputs[0];

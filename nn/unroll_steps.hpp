@@ -64,14 +64,12 @@ std::vector<std::size_t> batch_axes(const C& cell, std::size_t batch) {
 // New where a sequence has not ended, old where it has; `axis` is the batch.
 template <class T>
 ag::Var<T> where_active(const ag::Var<T>& active, const ag::Var<T>& now, const ag::Var<T>& before,
-                        std::size_t axis = 0) {
-  if (now.rank() <= axis || now.shape(static_cast<std::ptrdiff_t>(axis)) != active.shape(0))
-    fail("unroll: a step gave shape ", now.shape(), "; with lengths, axis ", axis, " must be the batch of ",
-         active.shape(0));
-  ag::Shape shape;
-  for (std::size_t i = 0; i < now.rank(); ++i) shape.push_back(i == axis ? active.shape(0) : 1);
-  return where(active.reshape(shape), now, before);
-}
+                        std::size_t axis = 0);
+
+extern template ag::Var<float> where_active(const ag::Var<float>&, const ag::Var<float>&,
+                                            const ag::Var<float>&, std::size_t);
+extern template ag::Var<double> where_active(const ag::Var<double>&, const ag::Var<double>&,
+                                             const ag::Var<double>&, std::size_t);
 
 // Rows that are projected at once: enough for a fast product, few enough to stay in the cache until the steps
 // read them.
