@@ -1,5 +1,7 @@
 #include "data_parallel.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -8,25 +10,43 @@ namespace nn {
 
 namespace detail {
 
+namespace {
+
+// Waits a little for what is about to happen: to sleep and be woken takes as long, mostly where a processor
+// is a virtual one. It yields all the while, so that on a busy machine others compute.
+template <class Happened>
+void await(const Happened& happened) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::microseconds kPatience(50);
+  for (const Clock::time_point start = Clock::now(); !happened() && Clock::now() - start < kPatience;)
+    std::this_thread::yield();
+}
+
+}  // namespace
+
 struct Workers::Shared {
   std::mutex mutex;
   std::condition_variable start, done;
   const Work* work = nullptr;
-  std::size_t count = 0, pending = 0;
-  std::uint64_t runs = 0;
+  std::size_t count = 0;
+  std::atomic<std::size_t> pending{0};
+  std::atomic<std::uint64_t> runs{0};
   bool stops = false;
 
   void serve(std::size_t i) {
-    std::unique_lock lock(mutex);
     for (std::uint64_t seen = 0;;) {
-      start.wait(lock, [&] { return stops || runs != seen; });
-      if (stops) return;
-      seen = runs;
-      if (i >= count) continue;
-      lock.unlock();
+      await([&] { return runs != seen; });
+      {
+        std::unique_lock lock(mutex);
+        start.wait(lock, [&] { return stops || runs != seen; });
+        if (stops) return;
+        seen = runs;
+        if (i >= count) continue;
+      }
       (*work)(i);
-      lock.lock();
-      if (--pending == 0) done.notify_one();
+      if (--pending > 0) continue;
+      const std::scoped_lock lock(mutex);
+      done.notify_one();
     }
   }
 };
@@ -66,6 +86,7 @@ void Workers::run(std::size_t count, const Work& work) {
   }
   work(0);
   if (count > 1) {
+    await([&] { return shared_->pending == 0; });
     std::unique_lock lock(shared_->mutex);
     shared_->done.wait(lock, [&] { return shared_->pending == 0; });
   }

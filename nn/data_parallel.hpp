@@ -19,7 +19,7 @@ namespace nn {
 
 namespace detail {
 
-// Threads that wait for work, asleep. They belong to one thread at a time.
+// Threads that wait for work, asleep but for a moment after the last. They belong to one thread at a time.
 class Workers {
  public:
   explicit Workers(std::size_t threads);
@@ -71,8 +71,9 @@ struct BatchGradients {
 ///     });
 ///     adam.step(gradients);
 ///
-/// The threads sleep between steps. In training mode each part has random numbers of its own, the same for
-/// the same generator and number of threads. Belongs to one thread at a time.
+/// The threads sleep between steps that are more than 50 microseconds apart. In training mode each part has
+/// random numbers of its own, the same for the same generator and number of threads. Belongs to one thread at
+/// a time.
 class DataParallel {
  public:
   /// The threads, of which the caller's is one; 0 is one for each core. Throws Error if the system has not so

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/tape.hpp"
+#include "autograd/gradients.hpp"
 #include "autograd/var.hpp"
 
 namespace nn {
