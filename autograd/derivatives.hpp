@@ -26,9 +26,9 @@ Var<T> vjp(const Var<T>& output, const Var<T>& input, const Var<T>& cotangent, G
 ///     sum_i d output / d inputs[i] . tangents[i]
 ///
 /// of the output's shape, by one sweep from the first node to the last (forward mode, Wengert 1964) at the
-/// cost of some two forward passes. With create_graph it comes from two reverse sweeps: u -> u^T J is linear,
-/// and its own vector-Jacobian product with the tangents is J v. Throws Error if a tangent has not its
-/// input's shape, and as grad does.
+/// cost, recording included, of some four evaluations. With create_graph it comes from two reverse sweeps:
+/// u -> u^T J is linear, and its own vector-Jacobian product with the tangents is J v. Throws Error if a
+/// tangent has not its input's shape, and as grad does.
 template <class T>
 Var<T> jvp(const Var<T>& output, const std::vector<Var<T>>& inputs, const std::vector<Var<T>>& tangents,
            GradOptions options = {});
@@ -50,7 +50,7 @@ Var<T> hessian(const Var<T>& output, const Var<T>& input, GradOptions options = 
 ///     sum_j d^2 output / (d inputs[i] d inputs[j]) . vectors[j]
 ///
 /// by one sweep forwards, for the tangents of all values, and one backwards that carries every gradient and
-/// its tangent (Pearlmutter 1994, "Fast exact multiplication by the Hessian"). It costs some three gradients,
+/// its tangent (Pearlmutter 1994, "Fast exact multiplication by the Hessian"). It costs some four gradients,
 /// however many entries there are; with create_graph it is the gradient of a recorded gradient. Inputs on
 /// which the gradient does not depend have zeros. Throws Error if a vector has not its input's shape, and as
 /// grad does.

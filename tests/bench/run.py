@@ -23,6 +23,10 @@ CELLS = ["rnn", "gru", "lstm", "mgu"]
 SIZES = [(3, 1, 1, 4, 1), (100, 1, 1, 32, 1), (1000, 1, 8, 64, 1), (28, 32, 28, 64, 10), (64, 32, 64, 128, 64),
          (64, 64, 256, 512, 64)]
 LINEAR = [10**3, 10**4, 10**5, 10**6]
+COMPILED = {"headers alone": None, "tests/bench/one_cell.cpp": HERE / "one_cell.cpp",
+            "examples/custom_cell.cpp": ROOT / "examples/custom_cell.cpp"}
+HEADERS = "#include <autograd/autograd.hpp>\n#include <nn/nn.hpp>\n"
+COMPILER = ["g++", "-std=c++20", "-O2", "-march=native", "-DXTENSOR_USE_XSIMD", f"-I{ROOT}", "-c", "-o", "/dev/null"]
 
 
 def size_name(size):
@@ -255,6 +259,29 @@ class Tables:
                  ["cell", "H", "stream us", "99.9th percentile us", "percentile / median", "unroll without a tape us"],
                  rows, records)
 
+    def compile(self):
+        """Processor time and memory of the compiler for a user's file."""
+        used = {}
+        for round_ in range(self.options.rounds):
+            for name, file in COMPILED.items():
+                progress(f"compile: {name}, round {round_ + 1}")
+                source = [str(file)] if file else ["-x", "c++", "-"]
+                child = subprocess.Popen([*COMPILER, *source], stdin=subprocess.PIPE)
+                with child.stdin:
+                    child.stdin.write(b"" if file else HEADERS.encode())
+                _, child.returncode, usage = os.wait4(child.pid, 0)
+                if child.returncode:
+                    sys.exit(f"run.py: {' '.join([*COMPILER, *source])} failed")
+                line = {"file": name, "seconds": usage.ru_utime + usage.ru_stime,
+                        "megabytes": usage.ru_maxrss * 1024 / 1e6}
+                self.runner.keep({"table": "compile", "round": round_, **line})
+                used.setdefault(name, []).append(line)
+        records = [{"file": name, **{k: median(x[k] for x in lines) for k in ("seconds", "megabytes")}}
+                   for name, lines in used.items()]
+        self.add("compile", f"Processor time and memory of g++ -O2, {rounds_of(self.options.rounds)}",
+                 ["file", "seconds", "MB"],
+                 [[x["file"], f"{x['seconds']:.2f}", f"{x['megabytes']:.0f}"] for x in records], records)
+
     def printed(self, name, title, command):
         """A program that prints a table by itself."""
         progress(name)
@@ -298,6 +325,7 @@ def options():
     tables.add_argument("--stream", action="store_true", help="one step at a time")
     tables.add_argument("--checkpoint", action="store_true", help="checkpointed unrolling")
     tables.add_argument("--derivatives", action="store_true", help="jvp and hvp")
+    tables.add_argument("--compile", action="store_true", help="compiling a user's file")
     tables.add_argument("--notebooks", action="store_true", help="the notebook programs against NumPy (needs both)")
     tables.add_argument("--all", action="store_true",
                         help="all of these, and the ratios also of built-in cells, in double and on two threads")
@@ -330,7 +358,7 @@ def main():
         return
     runner = Runner(o)
     tables = Tables(runner)
-    chosen = [n for n in ("linear", "evaluation", "stream", "checkpoint", "derivatives", "notebooks")
+    chosen = [n for n in ("linear", "evaluation", "stream", "checkpoint", "derivatives", "compile", "notebooks")
               if o.all or getattr(o, n)]
     if o.all or not chosen:
         name = "double" if o.f64 else "threads" if o.threads > 1 else "builtin" if o.impl == "builtin" else "ratio"
