@@ -78,10 +78,6 @@ Pool::~Pool() {
   pool_is_gone = true;
 }
 
-}  // namespace
-
-namespace {
-
 // A block from the heap, of a class that has none.
 Block* new_block(std::size_t size_class) {
   const std::size_t capacity = bytes_of(size_class);

@@ -206,13 +206,13 @@ void CumsumNode<T>::record(Recorded& sweep) {
 template <class T>
 Var<T> sum(const Var<T>& x) {
   x.require_value("sum");
-  return sum_to(x, {});
+  return detail::sum_to("sum", x, {}, T(1));
 }
 
 template <class T>
 Var<T> sum(const Var<T>& x, const Axes& axes, bool keepdims) {
   const Reduced r = reduced("sum", x, axes);
-  return sum_to(x, r.kept).reshape(r.shape(keepdims));
+  return detail::sum_to("sum", x, r.kept, T(1)).reshape(r.shape(keepdims));
 }
 
 template <class T>
@@ -220,7 +220,7 @@ Var<T> mean(const Var<T>& x) {
   x.require_value("mean");
   if (x.size() == 0)
     fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
-  return sum(x) / static_cast<T>(x.size());
+  return detail::sum_to("mean", x, {}, static_cast<T>(x.size()));
 }
 
 template <class T>
@@ -228,7 +228,7 @@ Var<T> mean(const Var<T>& x, const Axes& axes, bool keepdims) {
   const Reduced r = reduced("mean", x, axes);
   if (r.count == 0)
     fail("mean: shape ", x.shape(), " has no entries, so it has no mean; check for that first");
-  return sum(x, axes, keepdims) / static_cast<T>(r.count);
+  return detail::sum_to("mean", x, r.kept, static_cast<T>(r.count)).reshape(r.shape(keepdims));
 }
 
 template <class T>

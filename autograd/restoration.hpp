@@ -22,7 +22,7 @@ class Restoration {
     give,     // those in range: to take it
   };
 
-  Restoration(const TapeStorage& tape) : tape_(tape) {}
+  explicit Restoration(const TapeStorage& tape) : tape_(tape) {}
 
   Phase phase() const { return phase_; }
   // Whether the node that is asked is one that takes.

@@ -1,6 +1,7 @@
 #include "shape_ops.hpp"
 
 #include "description.hpp"
+#include "elementwise.hpp"
 #include "recorded_sweep.hpp"
 #include "replay.hpp"
 #include "strided.hpp"
@@ -138,42 +139,50 @@ template <class T>
 struct SumToNode : LinearNode<T> {
   using value_type = T;
   using Recorded = RecordedSweep<T>;
+  const char* op;
+  T divisor;  // of the sums
   Place in, out;
   Shape small, large;
   Result<T> result;
 
-  static void compute(const Var<T>& x, const Var<T>& sum) {
+  static void compute(const Var<T>& x, T divisor, const Var<T>& sum) {
     T* const to = const_cast<T*>(sum.array().data());
     std::fill_n(to, sum.size(), T(0));
     add_summed(x.array().data(), x.shape(), to, sum.shape());
+    if (divisor != T(1))
+      for (std::size_t i = 0; i < sum.size(); ++i) to[i] /= divisor;
   }
-  bool repeated_by(TapeStorage& tape, const Var<T>& x, const Shape& shape) const {
-    return x.shape() == large && shape == small && comes_from(tape, x, in) &&
+  bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& x, const Shape& shape) const {
+    return name == op && x.shape() == large && shape == small && comes_from(tape, x, in) &&
            result.stays(out, context.outputs + 1);
   }
   Var<T> repeat(TapeStorage& tape, const Var<T>& x) {
     meet_again(tape, x, in);
     Var<T> sum = result.renew(tape);
     advance(tape, *this);
-    compute(x, sum);
+    compute(x, divisor, sum);
     return sum;
   }
 
   void backward(Sweep& sweep) {
     const T* g = sweep.gradient<T>(out, small.size());
     if (!g) return;
-    add_broadcast(g, small, sweep.accumulator<T>(in, large.size()), large);
+    T* const to = sweep.accumulator<T>(in, large.size());
+    if (divisor == T(1)) return add_broadcast(g, small, to, large);
+    const Array<T> divided = Array<T>::confined(small);
+    std::transform(g, g + small.size(), const_cast<T*>(divided.data()), [&](T x) { return x / divisor; });
+    add_broadcast(divided.data(), small, to, large);
   }
   void record(Recorded& sweep) {
     if (const Var<T> g = sweep.gradient(out, small); g.defined())
-      sweep.add(in, large, broadcast_to(g, large));
+      sweep.add(in, large, broadcast_to(divisor == T(1) ? g : g / divisor, large));
   }
   void describe(Description& d) const {
-    d.op = "sum";
+    d.op = op;
     d.operand(in, large);
     d.result(out, small);
   }
-  std::vector<Var<T>> again(std::span<const Var<T>> x) const { return {sum_to(x[0], small)}; }
+  std::vector<Var<T>> again(std::span<const Var<T>> x) const { return {sum_to(op, x[0], small, divisor)}; }
   void release() { result.release(); }
   std::size_t rest() { return result.bytes(); }
 };
@@ -317,20 +326,22 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape) {
 }
 
 template <class T>
-Var<T> sum_to(const Var<T>& x, const Shape& shape) {
-  const Place in = x.use("sum_to");
+Var<T> detail::sum_to(const char* op, const Var<T>& x, const Shape& shape, T divisor) {
+  const Place in = x.use(op);
   if (x.shape() == shape) return x;
   TapeStorage* const current = current_tape();
-  if (auto* node = next_in_replay<SumToNode<T>>(current); node && node->repeated_by(*current, x, shape))
+  if (auto* node = next_in_replay<SumToNode<T>>(current); node && node->repeated_by(*current, op, x, shape))
     return node->repeat(*current, x);
   if (!broadcasts(shape, x.shape()))
-    fail("sum_to: shape ", x.shape(), " is not what shape ", shape, " broadcasts to");
+    fail(op, ": shape ", x.shape(), " is not what shape ", shape, " broadcasts to");
   TapeStorage* tape = in.differentiable() ? recording() : nullptr;
   Var<T> out = new_output<T>(shape, tape);
   const std::uint64_t output = context.outputs;
-  SumToNode<T>::compute(x, out);
+  SumToNode<T>::compute(x, divisor, out);
   if (tape) {
     auto& node = tape->emplace<SumToNode<T>>();
+    node.op = op;
+    node.divisor = divisor;
     node.in = in;
     node.out = out.place();
     node.result.keep(*tape, out, output);
@@ -338,6 +349,11 @@ Var<T> sum_to(const Var<T>& x, const Shape& shape) {
     node.large = x.shape();
   }
   return out;
+}
+
+template <class T>
+Var<T> sum_to(const Var<T>& x, const Shape& shape) {
+  return detail::sum_to("sum_to", x, shape, T(1));
 }
 
 template <class T>
@@ -388,12 +404,13 @@ Var<T> stack(std::span<const Var<T>> parts, std::ptrdiff_t axis) {
   return join("stack", parts, shape.prefix(at).size(), shape);
 }
 
-#define UNROLL_INSTANTIATE(T)                                      \
-  template struct Columns<T>;                                      \
-  template Var<T> broadcast_to(const Var<T>&, const Shape&);       \
-  template Var<T> sum_to(const Var<T>&, const Shape&);             \
-  template Var<T> concat(std::span<const Var<T>>, std::ptrdiff_t); \
-  template Var<T> stack(std::span<const Var<T>>, std::ptrdiff_t);  \
+#define UNROLL_INSTANTIATE(T)                                                  \
+  template struct Columns<T>;                                                  \
+  template Var<T> broadcast_to(const Var<T>&, const Shape&);                   \
+  template Var<T> sum_to(const Var<T>&, const Shape&);                         \
+  template Var<T> detail::sum_to(const char*, const Var<T>&, const Shape&, T); \
+  template Var<T> concat(std::span<const Var<T>>, std::ptrdiff_t);             \
+  template Var<T> stack(std::span<const Var<T>>, std::ptrdiff_t);              \
   template Var<T> detail::write_to(const Var<T>&, Array<T>, Place);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -18,6 +18,14 @@ Var<T> broadcast_to(const Var<T>& x, const Shape& shape);
 template <class T>
 Var<T> sum_to(const Var<T>& x, const Shape& shape);
 
+namespace detail {
+
+// sum_to for an op of this name, divided by a number.
+template <class T>
+Var<T> sum_to(const char* op, const Var<T>& x, const Shape& shape, T divisor);
+
+}  // namespace detail
+
 /// Vars joined along an axis; their other axes must be equal. Throws Error if they are not, or if there are
 /// none.
 template <class T>

@@ -108,8 +108,8 @@ std::uint32_t seed_of_part() {
 }  // namespace detail
 
 DataParallel::DataParallel(std::size_t threads)
-    : workers_(threads ? threads : std::max(1u, std::thread::hardware_concurrency())),
-      parts_(threads ? threads : std::max(1u, std::thread::hardware_concurrency())) {}
+    : parts_(threads ? threads : std::max(1u, std::thread::hardware_concurrency())),
+      workers_(parts_.size()) {}
 
 DataParallel::~DataParallel() {
   workers_.run(parts_.size(), [this](std::size_t i) { parts_[i].gradients = {}; });

@@ -132,8 +132,8 @@ class DataParallel {
 
   BatchGradients sum(std::size_t count);
 
-  detail::Workers workers_;
   std::vector<Part> parts_;
+  detail::Workers workers_;
 };
 
 }  // namespace nn

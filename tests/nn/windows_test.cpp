@@ -234,7 +234,7 @@ TEST_CASE("a state that was not detached: the error tells the window that it com
     ag::Tape tape;
     return w * w;
   };
-  const std::string begin = "sum_to: an operand of shape () was recorded on a tape that has ended";
+  const std::string begin = "sum: an operand of shape () was recorded on a tape that has ended";
   CHECK(message_from(square) == begin + " (or is another thread's)" + remedy);
   const std::string name(100, 'x');
   CHECK(message_from([&] {
