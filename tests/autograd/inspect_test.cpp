@@ -453,7 +453,7 @@ TEST_CASE("summary: by scope, all steps together, with what is inside of each") 
     CHECK_MESSAGE(std::regex_search(table[row], std::regex("^" + name + " +" + std::to_string(count) + " ")),
                   table[row]);
   };
-  const std::size_t all = tape.size(), loss = 3;
+  const std::size_t all = tape.size(), loss = 2;
   CHECK(table[0].starts_with("scope"));
   begins(2, "layer 1", all - 1);
   begins(3, "  Cell", all - 1 - loss);

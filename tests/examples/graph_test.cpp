@@ -26,7 +26,7 @@ TEST_CASE("graph prints a graph for Graphviz, and the tables beside it") {
 
   const std::string svg = program::read(UNROLL_TESTS_DIR "/../examples/data/lstm.svg");
   const auto nodes = matches(run.out, "\n *([ncv][0-9_]+) \\[");
-  CHECK(nodes.size() == 26);
+  CHECK(nodes.size() == 24);
   CHECK(matches(svg, "<title>([ncv][0-9_]+)</title>") == nodes);
   CHECK(matches(svg, "<title>(cluster_[0-9]+)</title>") == matches(run.out, "subgraph (cluster_[0-9]+) "));
 }
