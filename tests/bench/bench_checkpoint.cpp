@@ -20,8 +20,8 @@ struct Cost {
   double us_per_step, megabytes, norm;
 };
 
-// Processor time and memory beyond the input's; the least time of some rounds, of which the first takes memory
-// from the heap.
+// Processor time and memory beyond the input's; the least time of some rounds, of which the first takes
+// memory from the heap.
 template <class Net>
 Cost train(const Net& net, const ag::Var<float>& x, bool all) {
   Cost cost{1e300, 0, 0};
