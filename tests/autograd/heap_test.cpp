@@ -70,7 +70,14 @@ TEST_CASE("blocks are aligned, and do not overlap") {
     CHECK(ranges[i - 1].first + ranges[i - 1].second <= ranges[i].first);
 }
 
-#ifndef UNROLL_ASAN  // which ends the program there
+#ifndef UNROLL_ASAN  // where each block is by itself, and too large a request ends the program
+TEST_CASE("small values lie in one slab") {
+  const std::size_t before = heap_bytes();
+  std::vector<V> values;
+  for (int i = 0; i < 1000; ++i) values.push_back(ag::zeros<float>({16}));
+  CHECK(ag::memory_stats().heap_bytes - before == std::size_t{2} << 20);
+}
+
 TEST_CASE("memory that the system does not have is an Error") {
   CHECK_THROWS_WITH_AS(ag::zeros<float>({std::size_t{1} << 44}),
                        doctest::Contains("than the system has left"), ag::Error);
