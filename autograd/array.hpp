@@ -109,7 +109,7 @@ class Array {
                                : "; give 0 <= begin <= end <= the extent of axis 0");
     Shape shape = shape_;
     shape[0] = end - begin;
-    return {block_, data_ + begin * shape_.suffix(1).size(), shape};
+    return {block_, data_ + begin * shape_.size_from(1), shape};
   }
 
   /// Entry `index` of axis 0, without that axis. No copy.
@@ -118,8 +118,7 @@ class Array {
       detail::fail(
           "operator[]: entry ", detail::SignedIndex{index}, " is outside axis 0 of shape ", shape_,
           rank() == 0 ? "; a scalar has no axis to index" : "; give 0 <= entry < the extent of axis 0");
-    const Shape row = shape_.suffix(1);
-    return {block_, data_ + index * row.size(), row};
+    return {block_, data_ + index * shape_.size_from(1), shape_.suffix(1)};
   }
 
   /// Other memory for the same shape, or none.

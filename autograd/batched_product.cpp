@@ -33,12 +33,12 @@ bool BatchedProduct::sums() const {
 }
 
 template <class T>
-void BatchedProduct::run(const T* left, const T* right, T beta, T* result) const {
+void BatchedProduct::run(const T* left, const T* right, bool accumulate, T* result) const {
   const std::size_t left_row = a.t == Transpose::no ? in : rows;
   const std::size_t right_row = b.t == Transpose::no ? out : in;
   Steps index{};
   for (std::size_t entry = batch.size(); entry-- > 0;) {
-    gemm(a.t, b.t, rows, out, in, left, left_row, right, right_row, beta, result, out);
+    gemm<T>(a.t, b.t, rows, out, in, left, left_row, right, right_row, accumulate, nullptr, result, out);
     for (std::size_t axis = batch.rank(); entry && axis-- > 0;) {
       left += a.step[axis];
       right += b.step[axis];
@@ -96,7 +96,7 @@ struct BatchedProductNode : Node {
         return sweep.template sink<T>(place, elements);
     }();
     if (product.sums() && !to.accumulate) std::fill_n(to.data, elements, T(0));
-    product.run(left, right, T(to.accumulate || product.sums()), to.data);
+    product.run(left, right, to.accumulate || product.sums(), to.data);
   }
 
   // A'B + AB'
@@ -152,7 +152,7 @@ Var<T> record_batched(const char* op, const BatchedProduct& product, const Var<T
   T* c = const_cast<T*>(out.array().data());
   const bool sums = product.sums();
   if (sums) std::fill_n(c, out.size(), T(0));
-  product.run(a.array().data(), b.array().data(), T(sums), c);
+  product.run(a.array().data(), b.array().data(), sums, c);
   if (tape) {
     auto& node = tape->emplace<BatchedProductNode<T>>();
     node.a = Saved<T>(a, a_place);

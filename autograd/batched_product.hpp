@@ -31,9 +31,9 @@ struct BatchedProduct {
   // Whether entries of the batch share a matrix of C, or some have none.
   bool sums() const;
 
-  // C = result + beta C; beta must be 1 where it sums.
+  // C = result [+ C]; must accumulate where it sums.
   template <class T>
-  void run(const T* left, const T* right, T beta, T* result) const;
+  void run(const T* left, const T* right, bool accumulate, T* result) const;
 };
 
 // The product as an op, with a result of this shape.

@@ -130,11 +130,13 @@ constexpr std::size_t kSmallProduct = 4096, kTinyProduct = 256;
 
 template <class T>
 void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
-               const T* b_transposed, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+               const T* b_transposed, std::size_t ldb, bool accumulate, const T* bias, T* c,
+               std::size_t ldc) {
   const std::size_t a_row = ta ? 1 : lda, a_col = ta ? lda : 1;
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t j = 0; j < n; ++j) {
-      T sum = beta == T(0) ? T(0) : beta * c[i * ldc + j];
+      T sum = accumulate ? c[i * ldc + j] : T(0);
+      if (bias) sum += bias[j];
       for (std::size_t p = 0; p < k; ++p) sum += a[i * a_row + p * a_col] * b_transposed[j * ldb + p];
       c[i * ldc + j] = sum;
     }
@@ -172,28 +174,41 @@ bool prefer_dnnl(std::size_t m, std::size_t volume) { return m >= 16 && volume >
 
 template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
-          std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+          std::size_t lda, const T* b, std::size_t ldb, bool accumulate, const T* bias, T* c,
+          std::size_t ldc) {
   const bool at = ta == Transpose::yes, bt = tb == Transpose::yes;
   const auto size = [](std::size_t extent) { return static_cast<int>(extent); };
   const std::size_t volume = m * n * k;
   // A column is its own transpose.
   const bool column = n == 1 && m > 1 && !at && ldc == 1 && (bt || ldb == 1);
-  if (column && volume <= kTinyProduct) return tiny_gemm(at, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  if (column && volume <= kTinyProduct)
+    return tiny_gemm(at, m, n, k, a, lda, b, ldb, accumulate, bias, c, ldc);
   if (bt ? volume <= kTinyProduct : !column && ((m == 1 && n > 1) || volume <= kSmallProduct)) {
-    if (bt) return tiny_gemm(at, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    if (bt) return tiny_gemm(at, m, n, k, a, lda, b, ldb, accumulate, bias, c, ldc);
     const std::size_t a_row = at ? 1 : lda, a_col = at ? lda : 1;
-    return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, beta, c, ldc}.compute();
+    return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, accumulate, bias, c, ldc}.compute();
   }
   if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
     fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n,
          " is beyond BLAS' 32-bit sizes; split the product");
+  if (bias) {
+    for (std::size_t i = 0; i < m; ++i) {
+      T* const row = c + i * ldc;
+      if (accumulate)
+        for (std::size_t j = 0; j < n; ++j) row[j] += bias[j];
+      else
+        std::copy_n(bias, n, row);
+    }
+    accumulate = true;
+  }
+  const T beta = accumulate;
   if (column)
     return cxxblas::gemv<int>(cxxblas::RowMajor, cxxblas::NoTrans, size(m), size(k), T(1), a, size(lda), b, 1,
                               beta, c, 1);
   if (m == 1 && n == 1) {  // of two vectors: several times as fast as a matrix product
     T product;
     cxxblas::dot<int>(size(k), a, at ? size(lda) : 1, b, bt ? 1 : size(ldb), product);
-    c[0] = beta == T(0) ? product : product + beta * c[0];
+    c[0] = accumulate ? product + c[0] : product;
     return;
   }
 #ifdef UNROLL_HAVE_DNNL
@@ -212,9 +227,9 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
 }
 
 template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*, std::size_t,
-                   const float*, std::size_t, float, float*, std::size_t);
+                   const float*, std::size_t, bool, const float*, float*, std::size_t);
 template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
-                   const double*, std::size_t, double, double*, std::size_t);
+                   const double*, std::size_t, bool, const double*, double*, std::size_t);
 
 namespace {
 

@@ -34,11 +34,12 @@ namespace detail {
 
 enum class Transpose : bool { no, yes };
 
-// C (m x n) = op(A) op(B) + beta C, row-major, op(A) is m x k. Leading dimensions are of the arrays as
-// stored.
+// C (m x n) = op(A) op(B) [+ C] [+ bias], row-major: op(A) is m x k; C is added if `accumulate`, and the bias
+// (n) to each row, unless it is null. Leading dimensions are of the arrays as stored.
 template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
-          std::size_t lda, const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc);
+          std::size_t lda, const T* b, std::size_t ldb, bool accumulate, const T* bias, T* c,
+          std::size_t ldc);
 
 // The transpose of a matrix (rows x cols).
 template <class T>
@@ -50,9 +51,9 @@ template <class T>
 const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols);
 
 extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*,
-                          std::size_t, const float*, std::size_t, float, float*, std::size_t);
+                          std::size_t, const float*, std::size_t, bool, const float*, float*, std::size_t);
 extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*,
-                          std::size_t, const double*, std::size_t, double, double*, std::size_t);
+                          std::size_t, const double*, std::size_t, bool, const double*, double*, std::size_t);
 
 }  // namespace detail
 }  // namespace autograd

@@ -128,7 +128,7 @@ template <class T>
 Var<T> take(const Var<T>& x, const Indices& indices, std::ptrdiff_t axis) {
   x.require_value("take");
   const std::size_t over = normalise_axis(axis, x.shape(), "take"), extent = x.shape(over);
-  const std::size_t outer = x.shape().prefix(over).size(), width = x.shape().suffix(over + 1).size();
+  const std::size_t outer = x.shape().prefix(over).size(), width = x.shape().size_from(over + 1);
   const std::size_t count = indices.values().size();
   const detail::Runs runs(outer * count, width);
   std::size_t* at = runs.begin();

@@ -27,8 +27,10 @@ auto record_map(const char* op, const F& body, const X&... x) {
       return std::apply([](auto&... each) { return std::make_tuple(std::move(each)...); }, out);
   };
   TapeStorage* const tape = current_tape();
-  if (auto* node = next_in_replay<MapNode<T, F, In>>(tape); node && node->repeated_by(*tape, body, x...))
-    return unpacked(node->repeat(*tape, x...));
+  if (auto* node = next_in_replay<MapNode<T, F, In>>(tape)) {
+    typename MapNode<T, F, In>::Returns how;
+    if (node->repeated_by(*tape, body, how, x...)) return unpacked(node->repeat(*tape, how, x...));
+  }
   const auto& first = std::get<0>(std::tie(x...));
   Shape shape = MapArgument<std::remove_cvref_t<decltype(first)>>::shape(first);
   if (!(MapArgument<X>::has_shape(x, shape) && ...)) [[unlikely]] {

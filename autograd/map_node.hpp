@@ -222,19 +222,26 @@ struct MapNode : Node {
       Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, keeping);
   }
 
-  // Whether a call is the one of the last tape again, on operands x.
+  using Returns = std::array<Return, kOperands>;
+
+  // Whether a call is the one of the last tape again, on operands x, and how these return.
   template <class... X>
-  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const F& called_with, const X&... x) const {
+  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const F& called_with, Returns& how,
+                                          const X&... x) const {
     if constexpr (!std::is_empty_v<F>)
       if (std::memcmp(&called_with, &body, sizeof(F)) != 0) return false;
     bool same = true;
     std::size_t i = 0;
     const auto is_operand = [&]<class Each>(const Each& each) __attribute__((always_inline)) {
-      const Operand<T>& operand = in[i++];
+      const Operand<T>& operand = in[i];
       const Var<T>& var = MapArgument<Each>::var(each);
-      if (is_same_value(tape, var, operand.value, operand.place))
+      Return& returns = how[i++];
+      if (is_same_value(tape, var, operand.value, operand.place)) {
+        returns = operand.value->kept ? Return::kept : Return::to_hold;
         return MapArgument<Each>::is_part(each, operand, shape());
-      return MapArgument<Each>::fits(each, operand, shape()) && comes_from(tape, var, operand.place);
+      }
+      returns = returning(tape, var, operand.place);
+      return returns != Return::none && MapArgument<Each>::fits(each, operand, shape());
     };
     ((same = same && is_operand(x)), ...);
     for (std::size_t o = 0; o < kOutputs; ++o)
@@ -243,7 +250,8 @@ struct MapNode : Node {
   }
 
   template <class... X>
-  [[gnu::always_inline]] std::array<Var<T>, kOutputs> repeat(TapeStorage& tape, const X&... x) {
+  [[gnu::always_inline]] std::array<Var<T>, kOutputs> repeat(TapeStorage& tape, const Returns& how,
+                                                             const X&... x) {
     std::size_t i = 0;
     std::uint32_t lack = 0;
     const auto take = [&]<class Each>(const Each& each) {
@@ -253,7 +261,7 @@ struct MapNode : Node {
       if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       operand.value = var.shared();
       const bool without = goes_without(i);
-      operand.held = !without && take_again(tape, var, operand.place);
+      operand.held = !without && take_again(tape, var, operand.place, how[i]);
       if (operand.held) retain(operand.value);
       lack |= std::uint32_t{without} << i++;
     };

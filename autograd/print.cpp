@@ -27,7 +27,7 @@ class Printer {
     const std::string between = axis + 1 == shape.rank() ? ", "
                                                          : ',' + std::string(shape.rank() - axis - 1, '\n') +
                                                                std::string(axis + 1, ' ');
-    const std::size_t inner = shape.suffix(axis + 1).size();
+    const std::size_t inner = shape.size_from(axis + 1);
     for (std::size_t i = 0; i < shape[axis]; ++i) {
       if (i) out_ << between;
       if (left_out(i, shape[axis])) {
@@ -47,7 +47,7 @@ class Printer {
   void visit(std::size_t axis, std::size_t at, const F& f) {
     const Shape& shape = array_.shape();
     if (axis == shape.rank()) return f(at);
-    const std::size_t inner = shape.suffix(axis + 1).size();
+    const std::size_t inner = shape.size_from(axis + 1);
     for (std::size_t i = 0; i < shape[axis]; ++i) {
       if (left_out(i, shape[axis])) i = shape[axis] - most_ / 2;
       visit(axis + 1, at + i * inner, f);

@@ -10,17 +10,18 @@
 namespace autograd::detail {
 namespace {
 
-// Y = X op(W) + beta Y, on the layout of W that BLAS is fastest on.
+// Y = X op(W) [+ Y] [+ bias], on the layout of W that BLAS is fastest on.
 template <class T>
 [[gnu::always_inline]] inline void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out,
-                                                const Block* block, const T* w, Transpose t, T beta, T* y) {
+                                                const Block* block, const T* w, Transpose t, bool accumulate,
+                                                const T* bias, T* y) {
   if (t == Transpose::yes && block && block->variable_id) {
     if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
     t = Transpose::no;
   }
   if (rows == 1 && out > 1 && t == Transpose::no)
-    return SmallProduct<T>{1, out, in, x, in, 1, w, out, beta, y, out}.compute();
-  gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, beta, y, out);
+    return SmallProduct<T>{1, out, in, x, in, 1, w, out, accumulate, bias, y, out}.compute();
+  gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, accumulate, bias, y, out);
 }
 
 // Y = op(A) op(B) [+ bias], added to what is in Y if `add`.
@@ -28,17 +29,11 @@ template <class T>
 [[gnu::always_inline]] inline void compute_product(const Sizes& size, const Array<T>& a, Transpose ta,
                                                    const Array<T>& b, Transpose tb, const T* bias, bool add,
                                                    T* y) {
-  if (bias) {
-    for (std::size_t r = 0; r < size.rows; ++r)
-      for (std::size_t j = 0; j < size.out; ++j)
-        y[r * size.out + j] = add ? y[r * size.out + j] + bias[j] : bias[j];
-    add = true;
-  }
   if (ta == Transpose::no)
-    times_weight(a.data(), size.rows, size.in, size.out, b.block(), b.data(), tb, T(add), y);
+    times_weight(a.data(), size.rows, size.in, size.out, b.block(), b.data(), tb, add, bias, y);
   else
     gemm(ta, tb, size.rows, size.out, size.in, a.data(), size.rows, b.data(),
-         tb == Transpose::no ? size.out : size.in, T(add), y, size.out);
+         tb == Transpose::no ? size.out : size.in, add, bias, y, size.out);
 }
 
 // The same of Vars, and [+ addend], where `in_place` says that Y is the addend.
@@ -98,10 +93,10 @@ struct ProductNode : Node {
   [[gnu::always_inline]] void gradient_of_a(Sweep& sweep, const T* g, const Block* block, const T* weight) {
     const Sink<T> to = sweep.sink<T>(a.place, rows * in);
     if (ta == Transpose::no)
-      times_weight(g, rows, width, in, block, weight, flip(tb), T(to.accumulate), to.data);
+      times_weight<T>(g, rows, width, in, block, weight, flip(tb), to.accumulate, nullptr, to.data);
     else  // dA = op(B) G^T
-      gemm(tb, Transpose::yes, in, rows, width, weight, tb == Transpose::no ? width : in, g, width,
-           T(to.accumulate), to.data, rows);
+      gemm<T>(tb, Transpose::yes, in, rows, width, weight, tb == Transpose::no ? width : in, g, width,
+              to.accumulate, nullptr, to.data, rows);
   }
 
   // dB = op(A)^T G, or its transpose where B is transposed.
@@ -109,9 +104,10 @@ struct ProductNode : Node {
     const Sink<T> to = sweep.sink<T>(b.place, in * width);
     const std::size_t x_row = ta == Transpose::no ? in : rows;
     if (tb == Transpose::no)
-      gemm(flip(ta), Transpose::no, in, width, rows, x, x_row, g, width, T(to.accumulate), to.data, width);
+      gemm<T>(flip(ta), Transpose::no, in, width, rows, x, x_row, g, width, to.accumulate, nullptr, to.data,
+              width);
     else
-      gemm(Transpose::yes, ta, width, in, rows, g, width, x, x_row, T(to.accumulate), to.data, in);
+      gemm<T>(Transpose::yes, ta, width, in, rows, g, width, x, x_row, to.accumulate, nullptr, to.data, in);
   }
 
   void gradient_of_bias(Sweep& sweep, const T* g) {
@@ -120,10 +116,10 @@ struct ProductNode : Node {
       for (std::size_t j = 0; j < width; ++j) to[j] += g[r * width + j];
   }
 
-  // Y = op(X) op(W) + beta Y
-  void multiply(const T* x, const T* w, T beta, T* y) const {
-    gemm(ta, tb, rows, width, in, x, ta == Transpose::no ? in : rows, w, tb == Transpose::no ? width : in,
-         beta, y, width);
+  // Y = op(X) op(W) [+ Y]
+  void multiply(const T* x, const T* w, bool accumulate, T* y) const {
+    gemm<T>(ta, tb, rows, width, in, x, ta == Transpose::no ? in : rows, w, tb == Transpose::no ? width : in,
+            accumulate, nullptr, y, width);
   }
 
   bool in_place() const { return addend == out; }
@@ -151,12 +147,12 @@ struct ProductNode : Node {
     if (of_bias) add(of_bias, 0);
     if (of_a) {
       if (ta == Transpose::no)
-        times_weight(of_a, rows, in, width, b.block(), b.data(), tb, T(accumulate), y);
+        times_weight<T>(of_a, rows, in, width, b.block(), b.data(), tb, accumulate, nullptr, y);
       else
-        multiply(of_a, b.data(), T(accumulate), y);
+        multiply(of_a, b.data(), accumulate, y);
       accumulate = true;
     }
-    if (of_b) multiply(a.data(), of_b, T(accumulate), y);
+    if (of_b) multiply(a.data(), of_b, accumulate, y);
   }
 
   void backward_dual(DualSweep& sweep) {
@@ -212,27 +208,35 @@ struct ProductNode : Node {
            (!with_addend || with_addend->shape() == shape);
   }
 
-  // Whether a call on operands of the same sizes repeats that of the last tape; `consumes` tells that the
-  // addend may become its result.
+  struct Returns {
+    Return a, b, bias, addend;
+  };
+
+  // Whether a call on operands of the same sizes repeats that of the last tape, and how the operands return;
+  // `consumes` tells that the addend may become its result.
   [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left,
                                           Transpose left_transposed, const Var<T>& right,
                                           Transpose right_transposed, const Var<T>* with_bias,
-                                          const Var<T>* with_addend, bool consumes) const {
-    return name == op && left_transposed == ta && right_transposed == tb &&
-           (bias.value != nullptr) == (with_bias != nullptr) && has_addend == (with_addend != nullptr) &&
-           comes_from(tape, left, a.place) && comes_from(tape, right, b.place) &&
-           (!with_bias || comes_from(tape, *with_bias, bias.place)) &&
-           (!with_addend || comes_from(tape, *with_addend, addend)) &&
+                                          const Var<T>* with_addend, bool consumes, Returns& how) const {
+    if (name != op || left_transposed != ta || right_transposed != tb ||
+        (bias.value != nullptr) != (with_bias != nullptr) || has_addend != (with_addend != nullptr))
+      return false;
+    how.a = returning(tape, left, a.place);
+    how.b = returning(tape, right, b.place);
+    how.bias = with_bias ? returning(tape, *with_bias, bias.place) : Return::kept;
+    how.addend = with_addend ? returning(tape, *with_addend, addend) : Return::kept;
+    return how.a != Return::none && how.b != Return::none && how.bias != Return::none &&
+           how.addend != Return::none &&
            (in_place() ? consumes
                        : !(consumes && addend.differentiable()) && result.stays(out, context.outputs + 1));
   }
 
   Var<T> repeat(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
-                Var<T>* with_addend) {
-    a.take(left, take_again(tape, left, a.place));
-    b.take(right, take_again(tape, right, b.place));
-    if (with_bias) bias.take(*with_bias, take_again(tape, *with_bias, bias.place));
-    if (with_addend) meet_again(tape, *with_addend, addend);
+                Var<T>* with_addend, const Returns& how) {
+    a.take(left, take_again(tape, left, a.place, how.a));
+    b.take(right, take_again(tape, right, b.place, how.b));
+    if (with_bias) bias.take(*with_bias, take_again(tape, *with_bias, bias.place, how.bias));
+    if (with_addend) take_again(tape, *with_addend, addend, how.addend);
     Var<T> made = in_place() ? std::move(*with_addend) : result.renew(tape);
     advance(tape, *this);
     compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
@@ -273,11 +277,12 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
                       const Var<T>& b, Transpose tb, const Var<T>* bias, Var<T>* addend) {
   const bool consumes = addend && addend->fresh();
   TapeStorage* const current = current_tape();
+  typename ProductNode<T>::Returns how;
   if (auto* node = next_in_replay<ProductNode<T>>(current);
       node && node->rows == size.rows && node->in == size.in && node->width == size.out &&
       (node->in_place() || node->result.value->array.shape() == shape) &&
-      node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes))
-    return node->repeat(*current, a, b, bias, addend);
+      node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes, how))
+    return node->repeat(*current, a, b, bias, addend, how);
   const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
   const Place addend_place = addend ? addend->use(op) : Place{};
   const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
@@ -363,10 +368,12 @@ template <class T>
 Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
                      Var<T>* addend) {
   TapeStorage* const current = current_tape();
+  typename ProductNode<T>::Returns how;
   if (auto* node = next_in_replay<ProductNode<T>>(current);
       node && t == node->tb && node->has_shape_of(*current, x, weight, bias, addend) &&
-      node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh()))
-    return node->repeat(*current, x, weight, bias, addend);
+      node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh(),
+                        how))
+    return node->repeat(*current, x, weight, bias, addend, how);
   const Shape &from = x.shape(), &w = weight.shape();
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() &&

@@ -165,7 +165,7 @@ Var<T> record_cumsum(const Var<T>& x, std::size_t axis, bool reverse) {
   sizes.shape = x.shape();
   sizes.outer = x.shape().prefix(axis).size();
   sizes.extent = x.shape(axis);
-  sizes.inner = x.shape().suffix(axis + 1).size();
+  sizes.inner = x.shape().size_from(axis + 1);
   sizes.reverse = reverse;
   Var<T> out = detail::new_output<T>(x.shape(), tape);
   cumulate(sizes, reverse, x.array().data(), const_cast<T*>(out.array().data()), false);

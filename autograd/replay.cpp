@@ -78,7 +78,7 @@ void Result<T>::replace(TapeStorage& tape) {
   Array<T> elements = at_destination
                           ? Array<T>(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape)
                           : Array<T>::confined(shape);  // may throw
-  Value<T>* const made = new_value(std::move(elements), value->place, 0);
+  Value<T>* const made = new_value<T>(std::move(elements), value->place, 0);
   made->restorable = value->restorable;
   release();
   hold(made, memory);

@@ -34,18 +34,30 @@ inline void advance(TapeStorage& tape, Node& node) {
   ++tape.replayed;
 }
 
-// Whether x comes from the place where an operand came from on the last tape.
+// How an operand comes from the place where one came from on the last tape.
+enum class Return : std::uint8_t {
+  none,     // it does not
+  kept,     // and is kept: a result by its node, a variable by the tape
+  unmet,    // a variable that the tape may have yet to meet
+  to_hold,  // and the node has to hold it
+};
+
 template <class T>
-[[gnu::always_inline]] inline bool comes_from(TapeStorage& tape, const Var<T>& x, Place place) {
-  Value<T>* const value = x.shared();
-  if (!value) return false;
-  if (value->place.differentiable()) return value->place == place && value->tape == tape.id;
+[[gnu::always_inline]] inline Return returning(TapeStorage& tape, const Var<T>& x, Place place) {
+  const Value<T>* const value = x.shared();
+  if (!value) return Return::none;
+  if (value->place.differentiable()) {
+    if (value->place != place || value->tape != tape.id) return Return::none;
+    return value->kept ? Return::kept : Return::to_hold;
+  }
   Block* const block = value->array.block();
-  if (value->place.slot() == kConstant) return !place.differentiable() && !block->variable_id;
-  if (!place.differentiable() ||
-      place.offset() != static_cast<std::size_t>(value->array.data() - static_cast<T*>(block->data())))
-    return false;
-  return tape.slots[place.slot()].holder == value || tape.leaf_returns(block, place.slot());
+  if (value->place.slot() == kConstant)
+    return place.differentiable() || block->variable_id ? Return::none : Return::to_hold;
+  const T* const variable = static_cast<const T*>(block->data());
+  if (!place.differentiable() || place.offset() != static_cast<std::size_t>(value->array.data() - variable))
+    return Return::none;
+  if (tape.slots[place.slot()].holder == value) return Return::kept;
+  return tape.leaf_returns(block, place.slot()) ? Return::unmet : Return::none;
 }
 
 // Whether x is the very value, a result of this tape, that an operand was on the last one: of its shape then,
@@ -57,22 +69,13 @@ template <class T>
          value->place == place;
 }
 
-// Meets an operand that came from there, if it is a variable.
+// Takes x as an operand that returns so; whether the node needs a reference of its own to it.
 template <class T>
-[[gnu::always_inline]] inline void meet_again(TapeStorage& tape, const Var<T>& x, Place place) {
-  if (place.differentiable() && x.is_variable() && !tape.slots[place.slot()].holder) [[unlikely]]
-    tape.meet(*tape.find_leaf(x.array().block()), x.shared());
-}
-
-// Takes x as an operand from there again; whether the node needs a reference of its own to it.
-template <class T>
-[[gnu::always_inline]] inline bool take_again(TapeStorage& tape, const Var<T>& x, Place place) {
-  if (place.differentiable()) {
-    if (x.shared()->kept || tape.slots[place.slot()].holder == x.shared()) [[likely]]
-      return false;
-    meet_again(tape, x, place);
-  }
-  return needs_reference(tape, x.shared(), place);
+[[gnu::always_inline]] inline bool take_again(TapeStorage& tape, const Var<T>& x, Place place, Return how) {
+  if (how != Return::unmet) return how == Return::to_hold;
+  const Slot& slot = tape.slots[place.slot()];
+  if (!slot.holder) tape.meet(*tape.find_leaf(x.array().block()), x.shared());
+  return slot.holder != x.shared();
 }
 
 // Whether a node keeps the memory of a result that its rule does not read: it is there for the next tape, and

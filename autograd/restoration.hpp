@@ -36,7 +36,7 @@ class Restoration {
   }
   template <class T>
   Value<T>* value(Place place, const Shape& shape) {
-    return new_value(Array<T>(BlockRef(retain(block(place))), memory<T>(place), shape), place, tape_.id);
+    return new_value<T>(BlockRef(retain(block(place))), memory<T>(place), shape, place, tape_.id);
   }
 
  private:

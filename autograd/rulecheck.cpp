@@ -216,7 +216,7 @@ Arrays masked(const Arrays& w, std::size_t result, std::size_t axis, std::size_t
   Arrays only = w;
   for (Array<double>& each : only) each = each.copy();
   const Shape& shape = w[result].shape();
-  const std::size_t inner = shape.suffix(axis + 1).size();
+  const std::size_t inner = shape.size_from(axis + 1);
   for (std::size_t i = 0; i < w[result].size(); ++i)
     if (i / inner % shape[axis] != index) only[result].data()[i] = 0;
   return only;

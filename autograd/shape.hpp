@@ -56,9 +56,11 @@ class Shape {
   const std::size_t* end() const { return extents_.data() + rank_; }
 
   /// Number of elements; 1 for a scalar.
-  std::size_t size() const {
+  std::size_t size() const { return size_from(0); }
+  /// Elements of suffix(axis).
+  std::size_t size_from(std::size_t axis) const {
     std::size_t n = 1;
-    for (std::size_t extent : *this) n *= extent;
+    for (; axis < rank_; ++axis) n *= extents_[axis];
     return n;
   }
 
@@ -82,8 +84,14 @@ class Shape {
   /// Axes [first, rank).
   Shape suffix(std::size_t first) const {
     Shape result;
-    for (std::size_t i = first; i < rank_; ++i) result.extents_[i - first] = extents_[i];
+    for (std::size_t i = 0; i + first < kMaxRank; ++i) result.extents_[i] = detail::word(extents_[i + first]);
     result.rank_ = rank_ - std::min(first, rank_);
+    return result;
+  }
+  /// The same axes behind another one. Throws Error above kMaxRank axes.
+  Shape behind(std::size_t extent) const {
+    Shape result{extent};
+    for (std::size_t each : *this) result.push_back(each);
     return result;
   }
   /// Axes [0, last).

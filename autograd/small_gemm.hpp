@@ -34,11 +34,11 @@ struct LastVector {
 };
 
 // kVectors vectors of kRows rows of C: sums over k in kChains independent parts, which hide the latency of
-// multiply-add. Element (i, p) of A lies at a[i a_row + p a_col].
+// multiply-add. Element (i, p) of A lies at a[i a_row + p a_col]; the bias is null or that of these columns.
 template <class T, int kRows, int kVectors, int kChains, bool kTail>
 [[gnu::always_inline]] inline void gemm_tile(std::size_t k, const T* a, std::size_t a_row, std::size_t a_col,
-                                             const T* b, std::size_t ldb, T beta, T* c, std::size_t ldc,
-                                             const LastVector<T>& last) {
+                                             const T* b, std::size_t ldb, bool accumulate, const T* bias,
+                                             T* c, std::size_t ldc, const LastVector<T>& last) {
   using B = Batch<T>;
   constexpr std::size_t kLanes = B::size;
   B sum[kChains][kRows][kVectors];
@@ -72,7 +72,13 @@ template <class T, int kRows, int kVectors, int kChains, bool kTail>
       for (int chain = 1; chain < kChains; ++chain) total = total + sum[chain][r][v];
       T* to = c + r * ldc + v * kLanes;
       const bool tail = kTail && v == kVectors - 1;
-      if (beta != T(0)) total = xsimd::fma(B(beta), tail ? last.load(to) : B::load_unaligned(to), total);
+      const auto load = [&](const T* from) __attribute__((always_inline)) {
+        return tail ? last.load(from) : B::load_unaligned(from);
+      };
+      if (accumulate)
+        total = total + (bias ? load(to) + load(bias + v * kLanes) : load(to));
+      else if (bias)
+        total = total + load(bias + v * kLanes);
       if (tail)
         last.store(to, total);
       else
@@ -88,7 +94,7 @@ constexpr bool kManyRegisters = true;
 constexpr bool kManyRegisters = false;
 #endif
 
-// C (m x n) = A B + beta C, where B and C are row-major and A lies as above.
+// C (m x n) = A B [+ C] [+ bias], where B and C are row-major and A lies as above.
 template <class T>
 struct SmallProduct {
   std::size_t m, n, k;
@@ -96,7 +102,8 @@ struct SmallProduct {
   std::size_t a_row, a_col;
   const T* b;
   std::size_t ldb;
-  T beta;
+  bool accumulate;
+  const T* bias;
   T* c;
   std::size_t ldc;
 
@@ -132,13 +139,14 @@ struct SmallProduct {
     const std::size_t behind = j + kVectors * Batch<T>::size;
     const LastVector<T> last(kTail ? n + Batch<T>::size - behind : 0);
     const T* const from = k ? b + j : b;  // which is null if there is nothing to read
+    const T* const added = bias ? bias + j : nullptr;
     std::size_t i = 0;
     if constexpr (kVectors <= 2)
       for (; i + 4 <= m; i += 4)
-        gemm_tile<T, 4, kVectors, 1, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, beta, c + i * ldc + j,
-                                            ldc, last);
+        gemm_tile<T, 4, kVectors, 1, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, accumulate, added,
+                                            c + i * ldc + j, ldc, last);
     for (; i < m; ++i)
-      gemm_tile<T, 1, kVectors, kChains, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, beta,
+      gemm_tile<T, 1, kVectors, kChains, kTail>(k, a + i * a_row, a_row, a_col, from, ldb, accumulate, added,
                                                 c + i * ldc + j, ldc, last);
     return behind;
   }

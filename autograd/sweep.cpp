@@ -112,11 +112,11 @@ void add_product(Sweep& sweep, const Deferred& d, const T* a, const T* g, std::s
   if (d.weight.differentiable()) {
     const Sink<T> w = sweep.sink<T>(d.weight, d.in * d.out);
     if (d.out_by_in)
-      gemm(Transpose::yes, Transpose::no, d.out, d.in, rows, g, d.out, a, d.in, T(w.accumulate), w.data,
-           d.in);
+      gemm<T>(Transpose::yes, Transpose::no, d.out, d.in, rows, g, d.out, a, d.in, w.accumulate, nullptr,
+              w.data, d.in);
     else
-      gemm(Transpose::yes, Transpose::no, d.in, d.out, rows, a, d.in, g, d.out, T(w.accumulate), w.data,
-           d.out);
+      gemm<T>(Transpose::yes, Transpose::no, d.in, d.out, rows, a, d.in, g, d.out, w.accumulate, nullptr,
+              w.data, d.out);
   }
   if (d.bias.differentiable()) {
     T* b = sweep.accumulator<T>(d.bias, d.out);

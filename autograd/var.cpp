@@ -52,7 +52,7 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     to.recorded = tape;
     if (tape && tape->trace) [[unlikely]]
       trace_output(*tape, to.place, to.block, to.data);
-    return Var<T>::recorded({BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape},
+    return Var<T>::recorded(BlockRef(retain(to.block)), reinterpret_cast<T*>(to.data), shape,
                             tape ? to.place : Place{}, tape ? tape->id : 0);
   }
   Block* const block = allocate_block(bytes);
@@ -61,12 +61,12 @@ Var<T> new_output(const Shape& shape, TapeStorage* tape) {
     context.log->push_back({context.outputs, data, bytes});
   if (!tape) {
     if (!context.confined) publish(block);
-    return Var<T>::recorded({BlockRef(block), data, shape}, {}, 0);
+    return Var<T>::recorded(BlockRef(block), data, shape, {}, 0);
   }
   const Place place{tape->new_slot(bytes / sizeof(T), sizeof(T)), 0};
   if (tape->trace) [[unlikely]]
     trace_output(*tape, place, block, data);
-  return Var<T>::recorded({BlockRef(block), data, shape}, place, tape->id);
+  return Var<T>::recorded(BlockRef(block), data, shape, place, tape->id);
 }
 
 template Var<float> new_output(const Shape&, TapeStorage*);
@@ -80,7 +80,7 @@ Var<T> variable(Array<T> array) {
   if (array.block()->references != 1 || array.data() != static_cast<T*>(array.block()->data()))
     array = array.copy();
   detail::make_variable(array.block(), array.size());
-  return Var<T>(detail::new_value(std::move(array), {detail::kVariable, 0}, 0));
+  return Var<T>(detail::new_value<T>(std::move(array), detail::Place{detail::kVariable, 0}, 0));
 }
 
 template Var<float> variable(Array<float>);

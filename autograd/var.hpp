@@ -21,12 +21,16 @@ struct Value : ValueBase {
 
   Value(Array<T>&& elements, Place where, std::uint64_t recorded_by)
       : ValueBase(elements.block()->published, sizeof(T), where, recorded_by), array(std::move(elements)) {}
+  // The same of an array that is made in its place: a shape is as long as a cache line.
+  Value(BlockRef&& block, T* data, const Shape& shape, Place where, std::uint64_t recorded_by)
+      : ValueBase(block->published, sizeof(T), where, recorded_by), array(std::move(block), data, shape) {}
 };
 
-template <class T>
-Value<T>* new_value(Array<T>&& array, Place place, std::uint64_t tape) {
+// Of the arguments of a Value.
+template <class T, class... Arguments>
+Value<T>* new_value(Arguments&&... arguments) {
   static_assert(sizeof(Value<T>) <= kRecordBytes);
-  return new (allocate_record()) Value<T>(std::move(array), place, tape);
+  return new (allocate_record()) Value<T>(std::forward<Arguments>(arguments)...);
 }
 
 // What an empty Var shows.
@@ -60,7 +64,7 @@ class Var {
 
   /// A constant that shares the array's elements.
   Var(Array<T> array)  // NOLINT(google-explicit-constructor)
-      : value_(array.defined() ? detail::new_value(std::move(array), {}, 0) : nullptr) {}
+      : value_(array.defined() ? detail::new_value<T>(std::move(array), detail::Place{}, 0) : nullptr) {}
 
   Var(const Var& other) : value_(other.value_) { detail::retain(value_); }
   Var(Var&& other) noexcept : value_(detail::word(std::exchange(other.value_, nullptr))) {}
@@ -186,7 +190,11 @@ class Var {
 
   /// A result that lives at `place` of the recording tape.
   static Var recorded(Array<T> array, detail::Place place, std::uint64_t tape) {
-    return Var(detail::new_value(std::move(array), place, tape));
+    return Var(detail::new_value<T>(std::move(array), place, tape));
+  }
+  static Var recorded(detail::BlockRef block, T* data, const Shape& shape, detail::Place place,
+                      std::uint64_t tape) {
+    return Var(detail::new_value<T>(std::move(block), data, shape, place, tape));
   }
   /// Lets other threads have handles of the value, see Confined.
   const Var& publish() const {
@@ -252,7 +260,7 @@ class Var {
     if (value_ && value_->fresh) value_->fresh = false;
   }
 
-  Var window(Array<T> array) const {
+  [[gnu::always_inline]] Var window(Array<T> array) const {
     share();
     detail::Place place = value_->place;
     if (place.differentiable()) place = place + static_cast<std::size_t>(array.data() - elements().data());

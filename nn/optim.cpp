@@ -73,13 +73,13 @@ bool all_finite(const T* x, std::size_t count) {
 }
 
 // Calls update(i, parameter's elements, gradient's elements, count) for every parameter that has a gradient,
-// after all of them have been looked at.
+// after all of them have been looked at. `found` is as long as the parameters.
 template <class T, class Update>
 void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Gradients& gradients,
-              Update&& update) {
+              std::vector<const T*>& found, Update&& update) {
   bool any = false;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const T* g = gradients.data(parameters[i]);
+    const T* const g = found[i] = gradients.data(parameters[i]);
     if (!g) continue;
     any = true;
     if (!all_finite(g, parameters[i].size()))
@@ -92,7 +92,7 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
     fail(optimiser, ": none of the ", parameters.size(),
          " parameters took part in the loss; give the gradients of a loss that was computed from them");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (const T* g = gradients.data(parameters[i]))
+    if (const T* const g = found[i])
       parameters[i].update_elements([&](T* w) { update(i, w, g, parameters[i].size()); });
   }
 }
@@ -101,7 +101,10 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
 
 template <class T>
 SGD<T>::SGD(std::vector<Var<T>> parameters, Options o)
-    : options(o), parameters_(distinct("SGD", parameters)), velocity_(parameters_.size()) {
+    : options(o),
+      parameters_(distinct("SGD", parameters)),
+      gradients_(parameters_.size()),
+      velocity_(parameters_.size()) {
   check_options();
 }
 
@@ -116,24 +119,26 @@ template <class T>
 void SGD<T>::step(const Gradients& gradients) {
   check_options();
   const T lr(options.lr), momentum(options.momentum), decay(options.weight_decay);
-  step_all("SGD", parameters_, gradients, [&](std::size_t i, T* w, const T* g, std::size_t count) {
-    if (momentum == T(0)) {
-      for (std::size_t k = 0; k < count; ++k) w[k] -= lr * (g[k] + decay * w[k]);
-      return;
-    }
-    if (!velocity_[i].defined()) velocity_[i] = Array<T>(parameters_[i].shape(), T(0));
-    T* v = velocity_[i].data();
-    for (std::size_t k = 0; k < count; ++k) {
-      v[k] = momentum * v[k] + g[k] + decay * w[k];
-      w[k] -= lr * v[k];
-    }
-  });
+  step_all("SGD", parameters_, gradients, gradients_,
+           [&](std::size_t i, T* w, const T* g, std::size_t count) {
+             if (momentum == T(0)) {
+               for (std::size_t k = 0; k < count; ++k) w[k] -= lr * (g[k] + decay * w[k]);
+               return;
+             }
+             if (!velocity_[i].defined()) velocity_[i] = Array<T>(parameters_[i].shape(), T(0));
+             T* v = velocity_[i].data();
+             for (std::size_t k = 0; k < count; ++k) {
+               v[k] = momentum * v[k] + g[k] + decay * w[k];
+               w[k] -= lr * v[k];
+             }
+           });
 }
 
 template <class T>
 Adam<T>::Adam(std::vector<Var<T>> parameters, Options o)
     : options(o),
       parameters_(distinct("Adam", parameters)),
+      gradients_(parameters_.size()),
       m_(zeros_like(parameters_)),
       v_(zeros_like(parameters_)),
       steps_(parameters_.size()) {
@@ -154,21 +159,23 @@ void Adam<T>::check_options() const {
 template <class T>
 void Adam<T>::step(const Gradients& gradients) {
   check_options();
-  step_all("Adam", parameters_, gradients, [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
-    const double t = static_cast<double>(++steps_[i]);
-    const T beta1(options.beta1), beta2(options.beta2), eps(options.eps), decay(options.weight_decay);
-    const T rate(options.lr / (1 - std::pow(options.beta1, t)));
-    const T root(std::sqrt(1 - std::pow(options.beta2, t)));
-    const T kept(1 - options.lr * options.decoupled_weight_decay);
-    T *m = m_[i].data(), *v = v_[i].data();
-    for (std::size_t k = 0; k < count; ++k) {
-      w[k] *= kept;
-      const T g = gradient[k] + decay * w[k];
-      m[k] = beta1 * m[k] + (1 - beta1) * g;
-      v[k] = beta2 * v[k] + (1 - beta2) * g * g;
-      w[k] -= rate * m[k] / (std::sqrt(v[k]) / root + eps);
-    }
-  });
+  step_all("Adam", parameters_, gradients, gradients_,
+           [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
+             const double t = static_cast<double>(++steps_[i]);
+             const T beta1(options.beta1), beta2(options.beta2), eps(options.eps),
+                 decay(options.weight_decay);
+             const T rate(options.lr / (1 - std::pow(options.beta1, t)));
+             const T root(std::sqrt(1 - std::pow(options.beta2, t)));
+             const T kept(1 - options.lr * options.decoupled_weight_decay);
+             T *m = m_[i].data(), *v = v_[i].data();
+             for (std::size_t k = 0; k < count; ++k) {
+               w[k] *= kept;
+               const T g = gradient[k] + decay * w[k];
+               m[k] = beta1 * m[k] + (1 - beta1) * g;
+               v[k] = beta2 * v[k] + (1 - beta2) * g * g;
+               w[k] -= rate * m[k] / (std::sqrt(v[k]) / root + eps);
+             }
+           });
 }
 
 template class SGD<float>;

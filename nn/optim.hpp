@@ -43,6 +43,7 @@ class SGD {
   void check_options() const;
 
   std::vector<autograd::Var<T>> parameters_;
+  std::vector<const T*> gradients_;  // of the parameters, in the step that is being taken
   std::vector<autograd::Array<T>> velocity_;
 };
 
@@ -79,6 +80,7 @@ class Adam {
   void check_options() const;
 
   std::vector<autograd::Var<T>> parameters_;
+  std::vector<const T*> gradients_;  // as SGD's
   std::vector<autograd::Array<T>> m_, v_;
   std::vector<std::size_t> steps_;
 };

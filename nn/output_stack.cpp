@@ -37,7 +37,8 @@ OutputStack<T>::~OutputStack() {
 template <class T>
 void OutputStack<T>::make_stack(const ag::Shape& step) {
   stack_ = {};  // a wrong guess is given back first
-  const ag::Shape all{steps_ * step.size()};
+  shape_ = step;
+  const ag::Shape all = step.behind(steps_);
   if (tape_ && slot_ == kConstant) {
     Stack made = stack_on_tape(all.size(), sizeof(T));
     slot_ = made.slot;
@@ -50,15 +51,6 @@ void OutputStack<T>::make_stack(const ag::Shape& step) {
       tape_->slots[slot_].size = stack_.size();
     }
   }
-  set_shape(step);
-}
-
-template <class T>
-void OutputStack<T>::set_shape(const ag::Shape& step) {
-  ag::Shape whole{steps_};
-  for (std::size_t extent : step) whole.push_back(extent);
-  shape_ = step;
-  stack_ = stack_.reshape(whole);
 }
 
 template <class T>
@@ -109,7 +101,10 @@ void OutputStack<T>::after_step(std::size_t t, ag::Var<T>& output) {
     stack_ = {};
   }
   if (!stack_.defined() || (first && !made.taken && !(output.shape() == shape_))) make_stack(output.shape());
-  if (first && output.size() == shape_.size()) set_shape(output.shape());  // the guess may have been another
+  if (first && output.size() == shape_.size()) {  // the guess may have been another
+    shape_ = output.shape();
+    stack_ = stack_.reshape(shape_.behind(steps_));
+  }
   if (!(output.shape() == shape_))
     fail("unroll: the output of step ", t, " has shape ", output.shape(), ", that of the steps before it ",
          shape_, "; a cell must give one shape");

@@ -35,7 +35,6 @@ class OutputStack {
 
  private:
   void make_stack(const ag::Shape& step);
-  void set_shape(const ag::Shape& step);
   ag::detail::Place place(std::size_t t) const;
   ag::Var<T> in_stack(ag::Array<T> rows, ag::detail::Place place) const;
 

@@ -25,13 +25,14 @@ std::vector<T> numbers(std::size_t count, double seed) {
 // The largest error of gemm, in units of the last place of the sum of magnitudes; what lies between rows of C
 // must stay.
 template <class T>
-double worst_error(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, T beta, std::size_t gap) {
+double worst_error(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k, bool accumulate,
+                   bool with_bias, std::size_t gap) {
   const std::size_t lda = (ta ? m : k) + gap, ldb = (tb ? k : n) + gap, ldc = n + gap;
   const std::vector<T> a = numbers<T>(lda * (ta ? k : m) + 1, 1), b = numbers<T>(ldb * (tb ? n : k) + 1, 2);
-  const std::vector<T> before = numbers<T>(ldc * m + 1, 3);
+  const std::vector<T> before = numbers<T>(ldc * m + 1, 3), bias = numbers<T>(n, 4);
   std::vector<T> c = before;
   gemm(ta ? Transpose::yes : Transpose::no, tb ? Transpose::yes : Transpose::no, m, n, k, a.data(), lda,
-       b.data(), ldb, beta, c.data(), ldc);
+       b.data(), ldb, accumulate, with_bias ? bias.data() : nullptr, c.data(), ldc);
   double worst = 0;
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t j = 0; j < ldc; ++j) {
@@ -40,8 +41,15 @@ double worst_error(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k
         if (was != is) return 1e9;
         continue;
       }
-      double sum = beta == T(0) ? 0 : static_cast<double>(beta) * static_cast<double>(was),
-             magnitude = std::abs(sum);
+      double sum = 0, magnitude = 0;
+      if (accumulate) {
+        sum = static_cast<double>(was);
+        magnitude = std::abs(sum);
+      }
+      if (with_bias) {
+        sum += static_cast<double>(bias[j]);
+        magnitude += std::abs(static_cast<double>(bias[j]));
+      }
       for (std::size_t p = 0; p < k; ++p) {
         const double term = static_cast<double>(a[ta ? p * lda + i : i * lda + p]) *
                             static_cast<double>(b[tb ? j * ldb + p : p * ldb + j]);
@@ -60,32 +68,34 @@ void check_sizes() {
     for (const std::size_t n :
          {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 128, 129, 200, 272})
       for (const std::size_t k : {1, 2, 3, 4, 5, 16, 33})
-        for (const T beta : {T(0), T(1), T(0.5)})
-          for (const bool ta : {false, true})
-            for (const bool tb : {false, true})
-              for (const std::size_t gap : {0, 3}) {
-                const double error = worst_error<T>(ta, tb, m, n, k, beta, gap);
-                if (!(error < 8))
-                  FAIL_CHECK("m " << m << " n " << n << " k " << k << " beta " << beta << " transposed " << ta
-                                  << tb << " gap " << gap << ": error " << error);
-              }
+        for (const bool accumulate : {false, true})
+          for (const bool bias : {false, true})
+            for (const bool ta : {false, true})
+              for (const bool tb : {false, true})
+                for (const std::size_t gap : {0, 3}) {
+                  const double error = worst_error<T>(ta, tb, m, n, k, accumulate, bias, gap);
+                  if (!(error < 8))
+                    FAIL_CHECK("m " << m << " n " << n << " k " << k << " accumulate " << accumulate
+                                    << " bias " << bias << " transposed " << ta << tb << " gap " << gap
+                                    << ": error " << error);
+                }
 }
 
 }  // namespace
 
-TEST_CASE("a matrix product is the sum of products at every size, layout and beta") {
+TEST_CASE("a matrix product is the sum of products at every size and layout, with C and a bias") {
   check_sizes<float>();
   check_sizes<double>();
 }
 
-TEST_CASE("a product over nothing is beta C, whatever C was if beta is 0") {
+TEST_CASE("a product over nothing is zero, whatever C was") {
   std::vector<float> c(64, NAN);
-  gemm<float>(Transpose::no, Transpose::no, 1, 40, 0, nullptr, 1, nullptr, 40, 0, c.data(), 40);
+  gemm<float>(Transpose::no, Transpose::no, 1, 40, 0, nullptr, 1, nullptr, 40, false, nullptr, c.data(), 40);
   for (std::size_t j = 0; j < 40; ++j) CHECK(c[j] == 0);
   std::vector<float> b(40, 2);
   const float one = 1;
   c.assign(64, NAN);
-  gemm<float>(Transpose::no, Transpose::no, 1, 40, 1, &one, 1, b.data(), 40, 0, c.data(), 40);
+  gemm<float>(Transpose::no, Transpose::no, 1, 40, 1, &one, 1, b.data(), 40, false, nullptr, c.data(), 40);
   for (std::size_t j = 0; j < 40; ++j) CHECK(c[j] == 2);
 }
 
