@@ -113,12 +113,14 @@ class Array {
   }
 
   /// Entry `index` of axis 0, without that axis. No copy.
-  Array operator[](std::size_t index) const {
+  Array operator[](std::size_t index) const { return {block_, entry(index), shape_.suffix(1)}; }
+  /// The first element of it.
+  T* entry(std::size_t index) const {
     if (rank() == 0 || index >= shape_[0]) [[unlikely]]
       detail::fail(
           "operator[]: entry ", detail::SignedIndex{index}, " is outside axis 0 of shape ", shape_,
           rank() == 0 ? "; a scalar has no axis to index" : "; give 0 <= entry < the extent of axis 0");
-    return {block_, data_ + index * shape_.size_from(1), shape_.suffix(1)};
+    return data_ + index * shape_.size_from(1);
   }
 
   /// Other memory for the same shape, or none.

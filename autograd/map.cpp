@@ -97,7 +97,8 @@ void fill_broadcast(Operand<T>& operand, const Var<T>& x, const Shape& shape, Va
   Layout layout = Layout::full;
   const bool fits = x.shape() == shape || find_layout(x.shape(), shape, layout);
   if (!fits) owner = broadcast_to(x, shape);
-  fill_full(operand, fits ? x : owner, op);
+  const Var<T>& full = fits ? x : owner;
+  fill_full(operand, full, full.size(), current_tape(), op);
   operand.layout = layout;
 }
 

@@ -33,11 +33,13 @@ auto record_map(const char* op, const F& body, const X&... x) {
   }
   const auto& first = std::get<0>(std::tie(x...));
   Shape shape = MapArgument<std::remove_cvref_t<decltype(first)>>::shape(first);
-  if (!(MapArgument<X>::has_shape(x, shape) && ...)) [[unlikely]] {
+  const bool fits = (MapArgument<X>::has_shape(x, shape) && ...);
+  if (!fits) [[unlikely]] {
     const Shape shapes[] = {MapArgument<X>::shape(x)...};
     const Block* const blocks[] = {MapArgument<X>::var(x).array().block()...};
     shape = broadcast_shapes(op, shapes, blocks);
   }
+  const std::size_t size = shape.size();
   Operand<T> in[In::kOperands];
   Var<T> owners[In::kOperands];
   std::size_t i = 0;
@@ -45,10 +47,12 @@ auto record_map(const char* op, const F& body, const X&... x) {
     using Argument = MapArgument<Each>;
     Operand<T>& operand = in[i];
     if constexpr (Argument::kBlocks != 0) {
-      fill_columns(operand, each.matrix, Argument::first(each), Argument::width(each), shape, op);
-    } else if (Argument::has_shape(each, shape)) {
-      fill_full(operand, each, op);
-      if (operand.width != shape.size()) operand.layout = Layout::suffix;
+      if (!fits) [[unlikely]]
+        check_columns(op, each.matrix.shape(), Argument::width(each), shape);
+      fill_columns(operand, each.matrix, Argument::first(each), tape, op);
+    } else if (fits || Argument::has_shape(each, shape)) {
+      fill_full(operand, each, each.rank() == shape.rank() ? size : each.shape()[0], tape, op);
+      if (operand.width != size) operand.layout = Layout::suffix;
     } else {
       fill_broadcast(operand, each, shape, owners[i], op);
     }

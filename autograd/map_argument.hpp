@@ -21,24 +21,23 @@ void fill_broadcast(Operand<T>& operand, const Var<T>& x, const Shape& shape, Va
 // Throws unless a block of columns has as many elements as the output.
 void check_columns(const char* op, const Shape& matrix, std::size_t width, const Shape& shape);
 
-// An operand of the output's own shape.
+// An operand of the output's own shape, of so many elements.
 template <class T>
-[[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, const char* op) {
-  operand.place = x.use(op);
+[[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, std::size_t size,
+                                             const TapeStorage* tape, const char* op) {
+  operand.place = x.use(op, tape);
   operand.data = x.array().data();
   operand.value = x.shared();
-  operand.width = x.size();
+  operand.width = size;
   operand.first = 0;
   operand.layout = Layout::full;
 }
 
-// A block of columns, or several side by side, of this width each.
+// A block of columns, or several side by side, from this one on.
 template <class T>
 [[gnu::always_inline]] inline void fill_columns(Operand<T>& operand, const Var<T>& matrix, std::size_t first,
-                                                std::size_t width, const Shape& shape, const char* op) {
-  operand.place = matrix.use(op);
-  if (!matrix.shape().equals_but_last(shape) || width != shape.back()) [[unlikely]]
-    check_columns(op, matrix.shape(), width, shape);
+                                                const TapeStorage* tape, const char* op) {
+  operand.place = matrix.use(op, tape);
   operand.data = matrix.array().data() + first;
   operand.value = matrix.shared();
   operand.width = matrix.shape().back();

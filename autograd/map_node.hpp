@@ -206,7 +206,7 @@ struct MapNode : Node {
     Var<T> owners[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i)
       if (In::blocks[i])
-        fill_columns(operands[i], x[matrix[i]], in[i].first, shape().back(), shape(), kName);
+        fill_columns(operands[i], x[matrix[i]], in[i].first, current_tape(), kName);
       else
         fill_broadcast(operands[i], x[matrix[i]], shape(), owners[i], kName);
     auto results = record_operands<T, In>(body, operands, shape());

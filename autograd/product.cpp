@@ -283,8 +283,9 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
       (node->in_place() || node->result.value->array.shape() == shape) &&
       node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes, how))
     return node->repeat(*current, a, b, bias, addend, how);
-  const Place a_place = a.use(op), b_place = b.use(op), bias_place = bias ? bias->use(op) : Place{};
-  const Place addend_place = addend ? addend->use(op) : Place{};
+  const Place a_place = a.use(op, current), b_place = b.use(op, current);
+  const Place bias_place = bias ? bias->use(op, current) : Place{};
+  const Place addend_place = addend ? addend->use(op, current) : Place{};
   const bool differentiable = a_place.differentiable() || b_place.differentiable() ||
                               bias_place.differentiable() || addend_place.differentiable();
   TapeStorage* tape = differentiable ? recording() : nullptr;

@@ -67,13 +67,12 @@ class Shape {
   /// The same, or nothing if it is more than can be counted.
   std::optional<std::size_t> countable_size() const {
     std::size_t n = 1;
-    bool overflow = false, empty = false;
-    for (std::size_t extent : *this) {
-      overflow |= __builtin_mul_overflow(n, extent, &n);
-      empty |= extent == 0;
-    }
-    if (empty) return 0;
-    return overflow ? std::nullopt : std::optional(n);
+    for (std::size_t axis = 0; axis < rank_; ++axis)
+      if (__builtin_mul_overflow(n, extents_[axis], &n)) [[unlikely]] {
+        if (std::find(begin(), end(), 0) == end()) return std::nullopt;
+        return 0;
+      }
+    return n;
   }
 
   void push_back(std::size_t extent) {
@@ -132,9 +131,10 @@ class Shape {
 };
 
 /// The shape with another extent of its last axis.
-inline Shape with_last_axis(Shape shape, std::size_t extent) {
-  shape[shape.rank() - 1] = extent;
-  return shape;
+inline Shape with_last_axis(const Shape& shape, std::size_t extent) {
+  Shape result = shape;
+  result[shape.rank() - 1] = extent;
+  return result;
 }
 
 /// An axis counted from the end if negative, as in NumPy. Throws Error if `shape` has no such axis.

@@ -182,7 +182,10 @@ class Var {
   /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
   Var operator[](std::size_t index) const {
     require_value("operator[]");
-    return window(elements()[index]);
+    share();
+    T* const first = elements().entry(index);
+    return windowed(
+        recorded(elements().block_ref(), first, shape().suffix(1), place_of(first), value_->tape));
   }
 
   // --- for ops
@@ -214,12 +217,14 @@ class Var {
 
   /// This value as an input of an op: where its gradient goes on the recording tape (nowhere for a constant,
   /// or if nothing records). Throws Error if it is empty or belongs to another tape.
-  detail::Place use(const char* op) const {
+  detail::Place use(const char* op) const { return use(op, detail::current_tape()); }
+  /// The same for who knows the current tape.
+  detail::Place use(const char* op, const detail::TapeStorage* tape) const {
     if (value_) [[likely]] {
       share();
+      if (!tape) return {};
       if (value_->place.differentiable()) {
-        const detail::TapeStorage* tape = detail::current_tape();
-        if (tape && tape->id == value_->tape && !tape->trace) [[likely]]
+        if (tape->id == value_->tape && !tape->trace) [[likely]]
           return value_->place;
       } else if (value_->place.slot() == detail::kConstant && !value_->array.block()->variable_id) {
         return {};
@@ -260,11 +265,16 @@ class Var {
     if (value_ && value_->fresh) value_->fresh = false;
   }
 
-  [[gnu::always_inline]] Var window(Array<T> array) const {
+  Var window(Array<T> array) const {
     share();
-    detail::Place place = value_->place;
-    if (place.differentiable()) place = place + static_cast<std::size_t>(array.data() - elements().data());
-    Var part = recorded(std::move(array), place, value_->tape);
+    const detail::Place place = place_of(array.data());
+    return windowed(recorded(std::move(array), place, value_->tape));
+  }
+  detail::Place place_of(const T* element) const {
+    const detail::Place place = value_->place;
+    return place.differentiable() ? place + static_cast<std::size_t>(element - elements().data()) : place;
+  }
+  Var windowed(Var part) const {
     part.value_->restorable = value_->restorable;
     return part;
   }

@@ -28,8 +28,8 @@ void need_output(const ag::Shape& given, std::size_t batch, std::size_t size) {
 
 void need_one_step(const ag::Shape& projected, const ag::Shape& input) {
   if (projected.rank() == 0 || projected[0] != 1)
-    fail("stream: the cell's project made shape ", projected, " from one step of an input of shape ", input,
-         "; the first axis must stay the time steps, here 1");
+    fail("stream: the cell's project made shape ", projected, " from one step of an input of shape ",
+         input.suffix(1), "; the first axis must stay the time steps, here 1");
 }
 
 void need_shape(const std::string& which, const ag::Shape& given, const ag::Shape& wanted) {

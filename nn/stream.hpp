@@ -160,7 +160,7 @@ class Stream {
     } else {
       const ag::Var<T> projected = cell_.project(x);
       const bool sole = projected.fresh();  // nobody but this function sees it
-      detail::need_one_step(projected.shape(), x.shape().suffix(1));
+      detail::need_one_step(projected.shape(), x.shape());
       input = projected[0];
       if (sole) input.mark_fresh();
     }
