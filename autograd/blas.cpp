@@ -127,6 +127,9 @@ namespace {
 // Products so small that calling BLAS would cost more than computing them (measured): what small_gemm.hpp
 // computes, and plain loops where B is transposed.
 constexpr std::size_t kSmallProduct = 4096, kTinyProduct = 256;
+// Terms of a sum so short that the product takes as long as to write C, which BLAS does more than once
+// (measured).
+constexpr std::size_t kShortSum = 4;
 
 template <class T>
 void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
@@ -183,7 +186,8 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
   const bool column = n == 1 && m > 1 && !at && ldc == 1 && (bt || ldb == 1);
   if (column && volume <= kTinyProduct)
     return tiny_gemm(at, m, n, k, a, lda, b, ldb, accumulate, bias, c, ldc);
-  if (bt ? volume <= kTinyProduct : !column && ((m == 1 && n > 1) || volume <= kSmallProduct)) {
+  if (bt ? volume <= kTinyProduct
+         : !column && ((m == 1 && n > 1) || volume <= kSmallProduct || k <= kShortSum)) {
     if (bt) return tiny_gemm(at, m, n, k, a, lda, b, ldb, accumulate, bias, c, ldc);
     const std::size_t a_row = at ? 1 : lda, a_col = at ? lda : 1;
     return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, accumulate, bias, c, ldc}.compute();

@@ -26,8 +26,8 @@ template <class T>
 [[gnu::always_inline]] inline void fill_full(Operand<T>& operand, const Var<T>& x, std::size_t size,
                                              const TapeStorage* tape, const char* op) {
   operand.place = x.use(op, tape);
-  operand.data = x.array().data();
   operand.value = x.shared();
+  operand.data = operand.value->array.data();
   operand.width = size;
   operand.first = 0;
   operand.layout = Layout::full;
@@ -38,8 +38,8 @@ template <class T>
 [[gnu::always_inline]] inline void fill_columns(Operand<T>& operand, const Var<T>& matrix, std::size_t first,
                                                 const TapeStorage* tape, const char* op) {
   operand.place = matrix.use(op, tape);
-  operand.data = matrix.array().data() + first;
   operand.value = matrix.shared();
+  operand.data = operand.value->array.data() + first;
   operand.width = matrix.shape().back();
   operand.first = first;
   operand.layout = Layout::columns;

@@ -257,9 +257,10 @@ struct MapNode : Node {
     const auto take = [&]<class Each>(const Each& each) {
       const Var<T>& var = MapArgument<Each>::var(each);
       Operand<T>& operand = in[i];
-      operand.data = var.array().data();
-      if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
+      var.share();
       operand.value = var.shared();
+      operand.data = operand.value->array.data();
+      if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       const bool without = goes_without(i);
       operand.held = !without && take_again(tape, var, operand.place, how[i]);
       if (operand.held) retain(operand.value);
@@ -394,7 +395,7 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
   const std::uint64_t outputs = context.outputs;
   return [&]<std::size_t... kO>(std::index_sequence<kO...>) {
     std::array<Var<T>, sizeof...(kO)> out{((void)kO, new_output<T>(shape, tape))...};
-    T* const data[] = {const_cast<T*>(out[kO].array().data())...};
+    T* const data[] = {out[kO].shared()->array.data()...};
     if (!tape) {
       Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, {});
       return out;

@@ -36,14 +36,14 @@ template <class T>
          tb == Transpose::no ? size.out : size.in, add, bias, y, size.out);
 }
 
-// The same of Vars, and [+ addend], where `in_place` says that Y is the addend.
+// The same of Vars in use, and [+ addend], where `in_place` says that Y is the addend.
 template <class T>
 [[gnu::always_inline]] inline void compute_product(const Sizes& size, const Var<T>& a, Transpose ta,
                                                    const Var<T>& b, Transpose tb, const Var<T>* bias,
                                                    const Var<T>* addend, bool in_place, T* y) {
-  if (addend && !in_place) std::copy_n(addend->array().data(), size.rows * size.out, y);
-  compute_product(size, a.array(), ta, b.array(), tb, bias ? bias->array().data() : nullptr,
-                  addend != nullptr, y);
+  if (addend && !in_place) std::copy_n(addend->shared()->array.data(), size.rows * size.out, y);
+  compute_product(size, a.shared()->array, ta, b.shared()->array, tb,
+                  bias ? bias->shared()->array.data() : nullptr, addend != nullptr, y);
 }
 
 // op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
@@ -240,7 +240,7 @@ struct ProductNode : Node {
     Var<T> made = in_place() ? std::move(*with_addend) : result.renew(tape);
     advance(tape, *this);
     compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
-                    const_cast<T*>(made.array().data()));
+                    made.shared()->array.data());
     made.mark_fresh();
     return made;
   }
@@ -293,7 +293,7 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   const bool in_place = consumes && (!tape || addend_place.differentiable());
   Var<T> out = in_place ? std::move(*addend) : new_output<T>(shape, tape);
   const std::uint64_t output = context.outputs;
-  compute_product(size, a, ta, b, tb, bias, addend, in_place, const_cast<T*>(out.array().data()));
+  compute_product(size, a, ta, b, tb, bias, addend, in_place, out.shared()->array.data());
   if (tape) {
     std::uint32_t deferred = 0;
     // For a vector, rows would be gathered that are each as large as its gradient.

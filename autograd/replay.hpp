@@ -72,6 +72,7 @@ template <class T>
 // Takes x as an operand that returns so; whether the node needs a reference of its own to it.
 template <class T>
 [[gnu::always_inline]] inline bool take_again(TapeStorage& tape, const Var<T>& x, Place place, Return how) {
+  x.share();
   if (how != Return::unmet) return how == Return::to_hold;
   const Slot& slot = tape.slots[place.slot()];
   if (!slot.holder) tape.meet(*tape.find_leaf(x.array().block()), x.shared());

@@ -243,6 +243,11 @@ class Var {
   /// The id of the tape that recorded it; 0 for constants and variables.
   std::uint64_t tape_id() const { return value_ ? value_->tape : 0; }
 
+  /// Others may see the elements from here on. (A write only where it changes something: variables, which
+  /// threads share, are never fresh.)
+  void share() const {
+    if (value_ && value_->fresh) value_->fresh = false;
+  }
   /// Tells that nobody else has or will have a handle or a window of the value, unless this one is copied or
   /// used: an op that consumes it may overwrite its elements.
   void mark_fresh() { value_->fresh = true; }
@@ -258,12 +263,6 @@ class Var {
   explicit Var(detail::Value<T>* value) : value_(value) {}
 
   const Array<T>& elements() const { return value_ ? value_->array : detail::no_array<T>; }
-
-  // Others may see the elements from here on. (A write only where it changes something: variables, which
-  // threads share, are never fresh.)
-  void share() const {
-    if (value_ && value_->fresh) value_->fresh = false;
-  }
 
   Var window(Array<T> array) const {
     share();
