@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "elementwise.hpp"
+#include "sigmoidal.hpp"
 
 namespace autograd {
 namespace fn {
@@ -143,7 +144,7 @@ struct Tanh : Function<Tanh> {
   static constexpr bool kCostly = true;
   template <class V>
   static V value(const V& x) {
-    return xsimd::tanh(x);
+    return detail::tanh_of(x);
   }
   template <std::size_t, class V>
   static V slope(const V&, const V& y) {
@@ -156,7 +157,7 @@ struct Sigmoid : Function<Sigmoid> {
   static constexpr bool kCostly = true;
   template <class V>
   static V value(const V& x) {
-    return V(1) / (V(1) + xsimd::exp(-x));
+    return detail::sigmoid_of(x);
   }
   template <std::size_t, class V>
   static V slope(const V&, const V& y) {

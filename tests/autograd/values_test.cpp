@@ -125,6 +125,55 @@ TEST_CASE("elementwise functions have the values of the standard library") {
   }
 }
 
+namespace {
+
+// The largest error of f over both signs of magnitudes from 1e-30 to `largest`, in units in the last place.
+template <class T, class F>
+double worst_units(F f, long double (*reference)(long double), double largest) {
+  constexpr std::size_t kPoints = 40'000;
+  ag::Array<T> x({kPoints});
+  for (std::size_t i = 0; i < kPoints; ++i) {
+    const double size = std::exp(std::log(1e-30) + std::log(largest / 1e-30) * double(i / 2) / (kPoints / 2));
+    x.data()[i] = static_cast<T>(i % 2 ? -size : size);
+  }
+  const ag::Array<T> y = f(ag::Var<T>(x)).array();
+  double worst = 0;
+  for (std::size_t i = 0; i < kPoints; ++i) {
+    const long double exact = reference(x.data()[i]);
+    const int exponent = std::ilogb(static_cast<T>(exact)) + 1 - std::numeric_limits<T>::digits;
+    worst = std::max(worst, std::abs(static_cast<double>(std::ldexp(y.data()[i] - exact, -exponent))));
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("tanh and sigmoid are within three units in the last place wherever they are normal numbers") {
+  const auto tanh_of = [](const auto& x) { return tanh(x); };
+  const auto sigmoid_of = [](const auto& x) { return sigmoid(x); };
+  const auto exact_tanh = [](long double x) { return std::tanh(x); };
+  const auto exact_sigmoid = [](long double x) { return 1 / (1 + std::exp(-x)); };
+  CHECK(worst_units<float>(tanh_of, exact_tanh, 100) < 3);
+  CHECK(worst_units<double>(tanh_of, exact_tanh, 100) < 3);
+  CHECK(worst_units<float>(sigmoid_of, exact_sigmoid, 87.3) < 3);
+  CHECK(worst_units<double>(sigmoid_of, exact_sigmoid, 708.3) < 3);
+}
+
+TEST_CASE("tanh and sigmoid at zero and at infinity") {
+  const auto check = []<class T>(T infinity) {
+    CHECK(tanh(ag::Var<T>(infinity)).item() == 1);
+    CHECK(tanh(ag::Var<T>(-infinity)).item() == -1);
+    CHECK(std::signbit(tanh(ag::Var<T>(T(-0.0))).item()));
+    CHECK(sigmoid(ag::Var<T>(infinity)).item() == 1);
+    CHECK(sigmoid(ag::Var<T>(-infinity)).item() == 0);
+    CHECK(sigmoid(ag::Var<T>(T(0))).item() == T(0.5));
+    CHECK(sigmoid(ag::Var<T>(sizeof(T) == 4 ? T(-88) : T(-709))).item() ==
+          0);  // below the smallest normal number
+  };
+  check(std::numeric_limits<float>::infinity());
+  check(std::numeric_limits<double>::infinity());
+}
+
 TEST_CASE("NaN goes through every elementwise function") {
   for (const Case& each : cases()) {
     CAPTURE(each.name);
