@@ -236,11 +236,11 @@ struct MapNode : Node {
       const Operand<T>& operand = in[i];
       const Var<T>& var = MapArgument<Each>::var(each);
       Return& returns = how[i++];
-      if (is_same_value(tape, var, operand.value, operand.place)) {
+      if (is_same_value(tape, var.shared(), operand.value, operand.place)) {
         returns = operand.value->kept ? Return::kept : Return::to_hold;
         return MapArgument<Each>::is_part(each, operand, shape());
       }
-      returns = returning(tape, var, operand.place);
+      returns = returning(tape, var.shared(), operand.place);
       return returns != Return::none && MapArgument<Each>::fits(each, operand, shape());
     };
     ((same = same && is_operand(x)), ...);
@@ -255,14 +255,12 @@ struct MapNode : Node {
     std::size_t i = 0;
     std::uint32_t lack = 0;
     const auto take = [&]<class Each>(const Each& each) {
-      const Var<T>& var = MapArgument<Each>::var(each);
       Operand<T>& operand = in[i];
-      var.share();
-      operand.value = var.shared();
+      operand.value = MapArgument<Each>::var(each).shared();
       operand.data = operand.value->array.data();
       if constexpr (MapArgument<Each>::kBlocks != 0) operand.data += operand.first;
       const bool without = goes_without(i);
-      operand.held = !without && take_again(tape, var, operand.place, how[i]);
+      operand.held = take_again(tape, operand.value, operand.place, how[i]) && !without;
       if (operand.held) retain(operand.value);
       lack |= std::uint32_t{without} << i++;
     };

@@ -24,26 +24,17 @@ template <class T>
   gemm(Transpose::no, t, rows, out, in, x, in, w, t == Transpose::yes ? in : out, accumulate, bias, y, out);
 }
 
-// Y = op(A) op(B) [+ bias], added to what is in Y if `add`.
+// Y = op(A) op(B) [+ bias] [+ addend], where the addend may be Y.
 template <class T>
 [[gnu::always_inline]] inline void compute_product(const Sizes& size, const Array<T>& a, Transpose ta,
-                                                   const Array<T>& b, Transpose tb, const T* bias, bool add,
-                                                   T* y) {
+                                                   const Array<T>& b, Transpose tb, const T* bias,
+                                                   const T* addend, T* y) {
+  if (addend && addend != y) std::copy_n(addend, size.rows * size.out, y);
   if (ta == Transpose::no)
-    times_weight(a.data(), size.rows, size.in, size.out, b.block(), b.data(), tb, add, bias, y);
+    times_weight(a.data(), size.rows, size.in, size.out, b.block(), b.data(), tb, addend != nullptr, bias, y);
   else
     gemm(ta, tb, size.rows, size.out, size.in, a.data(), size.rows, b.data(),
-         tb == Transpose::no ? size.out : size.in, add, bias, y, size.out);
-}
-
-// The same of Vars in use, and [+ addend], where `in_place` says that Y is the addend.
-template <class T>
-[[gnu::always_inline]] inline void compute_product(const Sizes& size, const Var<T>& a, Transpose ta,
-                                                   const Var<T>& b, Transpose tb, const Var<T>* bias,
-                                                   const Var<T>* addend, bool in_place, T* y) {
-  if (addend && !in_place) std::copy_n(addend->shared()->array.data(), size.rows * size.out, y);
-  compute_product(size, a.shared()->array, ta, b.shared()->array, tb,
-                  bias ? bias->shared()->array.data() : nullptr, addend != nullptr, y);
+         tb == Transpose::no ? size.out : size.in, addend != nullptr, bias, y, size.out);
 }
 
 // op(A) op(B) [+ bias] [+ addend]: A is rows x in (before transposition of it, in x rows), op(B) is in x out.
@@ -194,53 +185,56 @@ struct ProductNode : Node {
     if (addend.differentiable() && !in_place()) sweep.add(addend, {rows, width}, g);
   }
 
-  // Whether x op(W) [+ bias] [+ addend] has the sizes and the shape of this product.
-  bool has_shape_of(const TapeStorage& tape, const Var<T>& x, const Var<T>& weight, const Var<T>* with_bias,
-                    const Var<T>* with_addend) const {
-    const Shape &from = x.shape(), &w = weight.shape();
-    const bool transposed = tb == Transpose::yes;
-    if (w.rank() != 2 || w[transposed] != in || w[!transposed] != width) return false;
-    if (with_bias && !(with_bias->rank() == 1 && with_bias->size() == width)) return false;
-    if (!with_addend && is_same_value(tape, x, a.value, a.place)) return !in_place();
-    if (!x.defined() || from.rank() == 0 || from.back() != in || (in_place() && !with_addend)) return false;
-    const Shape& shape = in_place() ? with_addend->shape() : result.value->array.shape();
-    return shape.equals_but_last(from) && shape.back() == width && shape.size() == rows * width &&
-           (!with_addend || with_addend->shape() == shape);
-  }
-
+  // What a call is given; the bias and the addend may be null.
+  struct Given {
+    Value<T>*a, *b, *bias, *addend;
+  };
   struct Returns {
     Return a, b, bias, addend;
   };
 
+  // Whether x op(W) [+ bias] [+ addend] has the sizes and the shape of this product.
+  [[gnu::always_inline]] bool has_shape_of(const TapeStorage& tape, const Given& given) const {
+    const Shape &from = given.a->array.shape(), &w = given.b->array.shape();
+    const bool transposed = tb == Transpose::yes;
+    if (w.rank() != 2 || w[transposed] != in || w[!transposed] != width) return false;
+    if (given.bias && !(given.bias->array.rank() == 1 && given.bias->array.shape()[0] == width)) return false;
+    if (!given.addend && is_same_value(tape, given.a, a.value, a.place)) return !in_place();
+    if (from.rank() == 0 || from.back() != in || (in_place() && !given.addend)) return false;
+    const Shape& shape = (in_place() ? given.addend : result.value)->array.shape();
+    return shape.equals_but_last(from) && shape.back() == width && shape.size() == rows * width &&
+           (in_place() || !given.addend || given.addend->array.shape() == shape);
+  }
+
   // Whether a call on operands of the same sizes repeats that of the last tape, and how the operands return;
   // `consumes` tells that the addend may become its result.
-  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& left,
-                                          Transpose left_transposed, const Var<T>& right,
-                                          Transpose right_transposed, const Var<T>* with_bias,
-                                          const Var<T>* with_addend, bool consumes, Returns& how) const {
+  [[gnu::always_inline]] bool repeated_by(TapeStorage& tape, const char* name, Transpose left_transposed,
+                                          Transpose right_transposed, const Given& given, bool consumes,
+                                          Returns& how) const {
     if (name != op || left_transposed != ta || right_transposed != tb ||
-        (bias.value != nullptr) != (with_bias != nullptr) || has_addend != (with_addend != nullptr))
+        (bias.value != nullptr) != (given.bias != nullptr) || has_addend != (given.addend != nullptr))
       return false;
-    how.a = returning(tape, left, a.place);
-    how.b = returning(tape, right, b.place);
-    how.bias = with_bias ? returning(tape, *with_bias, bias.place) : Return::kept;
-    how.addend = with_addend ? returning(tape, *with_addend, addend) : Return::kept;
+    how.a = returning(tape, given.a, a.place);
+    how.b = returning(tape, given.b, b.place);
+    how.bias = given.bias ? returning(tape, given.bias, bias.place) : Return::kept;
+    how.addend = given.addend ? returning(tape, given.addend, addend) : Return::kept;
     return how.a != Return::none && how.b != Return::none && how.bias != Return::none &&
            how.addend != Return::none &&
            (in_place() ? consumes
                        : !(consumes && addend.differentiable()) && result.stays(out, context.outputs + 1));
   }
 
-  Var<T> repeat(TapeStorage& tape, const Var<T>& left, const Var<T>& right, const Var<T>* with_bias,
-                Var<T>* with_addend, const Returns& how) {
-    a.take(left, take_again(tape, left, a.place, how.a));
-    b.take(right, take_again(tape, right, b.place, how.b));
-    if (with_bias) bias.take(*with_bias, take_again(tape, *with_bias, bias.place, how.bias));
-    if (with_addend) take_again(tape, *with_addend, addend, how.addend);
+  [[gnu::always_inline]] Var<T> repeat(TapeStorage& tape, const Given& given, Var<T>* with_addend,
+                                       const Returns& how) {
+    a.take(given.a, take_again(tape, given.a, a.place, how.a));
+    b.take(given.b, take_again(tape, given.b, b.place, how.b));
+    if (given.bias) bias.take(given.bias, take_again(tape, given.bias, bias.place, how.bias));
+    if (given.addend) take_again(tape, given.addend, addend, how.addend);
     Var<T> made = in_place() ? std::move(*with_addend) : result.renew(tape);
     advance(tape, *this);
-    compute_product(Sizes{rows, in, width}, left, ta, right, tb, with_bias, with_addend, in_place(),
-                    made.shared()->array.data());
+    compute_product<T>({rows, in, width}, given.a->array, ta, given.b->array, tb,
+                       given.bias ? given.bias->array.data() : nullptr,
+                       given.addend ? given.addend->array.data() : nullptr, made.shared()->array.data());
     made.mark_fresh();
     return made;
   }
@@ -262,13 +256,22 @@ struct ProductNode : Node {
   }
   void restore(Restoration& restoration) {
     if (restoration.phase() != Restoration::Phase::compute || !restoration.wants(out)) return;
-    compute_product(Sizes{rows, in, width}, a.value->array, ta, b.value->array, tb,
-                    bias.value ? bias.data() : nullptr, in_place(), restoration.memory<T>(out));
+    T* const y = restoration.memory<T>(out);
+    compute_product<T>({rows, in, width}, a.value->array, ta, b.value->array, tb,
+                       bias.value ? bias.data() : nullptr, in_place() ? y : nullptr, y);
   }
 
   // op(A) op(B) of matrices.
   static Var<T> product(const Var<T>& a, Transpose ta, const Var<T>& b, Transpose tb);
 };
+
+// False if one of them is empty.
+template <class T>
+[[gnu::always_inline]] inline bool values_of(const Var<T>& a, const Var<T>& b, const Var<T>* bias,
+                                             const Var<T>* addend, typename ProductNode<T>::Given& given) {
+  given = {a.shared(), b.shared(), bias ? bias->shared() : nullptr, addend ? addend->shared() : nullptr};
+  return given.a && given.b && (!bias || given.bias) && (!addend || given.addend);
+}
 
 }  // namespace
 
@@ -277,12 +280,13 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
                       const Var<T>& b, Transpose tb, const Var<T>* bias, Var<T>* addend) {
   const bool consumes = addend && addend->fresh();
   TapeStorage* const current = current_tape();
+  typename ProductNode<T>::Given given;
   typename ProductNode<T>::Returns how;
   if (auto* node = next_in_replay<ProductNode<T>>(current);
       node && node->rows == size.rows && node->in == size.in && node->width == size.out &&
       (node->in_place() || node->result.value->array.shape() == shape) &&
-      node->repeated_by(*current, op, a, ta, b, tb, bias, addend, consumes, how))
-    return node->repeat(*current, a, b, bias, addend, how);
+      values_of(a, b, bias, addend, given) && node->repeated_by(*current, op, ta, tb, given, consumes, how))
+    return node->repeat(*current, given, addend, how);
   const Place a_place = a.use(op, current), b_place = b.use(op, current);
   const Place bias_place = bias ? bias->use(op, current) : Place{};
   const Place addend_place = addend ? addend->use(op, current) : Place{};
@@ -293,7 +297,13 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
   const bool in_place = consumes && (!tape || addend_place.differentiable());
   Var<T> out = in_place ? std::move(*addend) : new_output<T>(shape, tape);
   const std::uint64_t output = context.outputs;
-  compute_product(size, a, ta, b, tb, bias, addend, in_place, out.shared()->array.data());
+  T* const y = out.shared()->array.data();
+  compute_product<T>(size, a.shared()->array, ta, b.shared()->array, tb,
+                     bias ? bias->shared()->array.data() : nullptr,
+                     in_place ? y
+                     : addend ? addend->shared()->array.data()
+                              : nullptr,
+                     y);
   if (tape) {
     std::uint32_t deferred = 0;
     // For a vector, rows would be gathered that are each as large as its gradient.
@@ -369,12 +379,13 @@ template <class T>
 Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Transpose t, const Var<T>* bias,
                      Var<T>* addend) {
   TapeStorage* const current = current_tape();
+  typename ProductNode<T>::Given given;
   typename ProductNode<T>::Returns how;
   if (auto* node = next_in_replay<ProductNode<T>>(current);
-      node && t == node->tb && node->has_shape_of(*current, x, weight, bias, addend) &&
-      node->repeated_by(*current, op, x, Transpose::no, weight, t, bias, addend, addend && addend->fresh(),
-                        how))
-    return node->repeat(*current, x, weight, bias, addend, how);
+      node && t == node->tb && values_of(x, weight, bias, addend, given) &&
+      node->has_shape_of(*current, given) &&
+      node->repeated_by(*current, op, Transpose::no, t, given, addend && addend->fresh(), how))
+    return node->repeat(*current, given, addend, how);
   const Shape &from = x.shape(), &w = weight.shape();
   const std::size_t in_axis = t == Transpose::yes, out_axis = t == Transpose::no;
   const bool fits = x.defined() && weight.defined() && w.rank() == 2 && from.rank() &&

@@ -43,8 +43,7 @@ enum class Return : std::uint8_t {
 };
 
 template <class T>
-[[gnu::always_inline]] inline Return returning(TapeStorage& tape, const Var<T>& x, Place place) {
-  const Value<T>* const value = x.shared();
+[[gnu::always_inline]] inline Return returning(TapeStorage& tape, const Value<T>* value, Place place) {
   if (!value) return Return::none;
   if (value->place.differentiable()) {
     if (value->place != place || value->tape != tape.id) return Return::none;
@@ -63,20 +62,20 @@ template <class T>
 // Whether x is the very value, a result of this tape, that an operand was on the last one: of its shape then,
 // too.
 template <class T>
-[[gnu::always_inline]] inline bool is_same_value(const TapeStorage& tape, const Var<T>& x,
+[[gnu::always_inline]] inline bool is_same_value(const TapeStorage& tape, const Value<T>* x,
                                                  const Value<T>* value, Place place) {
-  return x.shared() == value && tape.same_values && value && value->lasting && value->tape == tape.id &&
+  return x == value && tape.same_values && value && value->lasting && value->tape == tape.id &&
          value->place == place;
 }
 
-// Takes x as an operand that returns so; whether the node needs a reference of its own to it.
+// Takes it as an operand that returns so; whether the node needs a reference of its own to it.
 template <class T>
-[[gnu::always_inline]] inline bool take_again(TapeStorage& tape, const Var<T>& x, Place place, Return how) {
-  x.share();
+[[gnu::always_inline]] inline bool take_again(TapeStorage& tape, Value<T>* value, Place place, Return how) {
+  share(value);
   if (how != Return::unmet) return how == Return::to_hold;
   const Slot& slot = tape.slots[place.slot()];
-  if (!slot.holder) tape.meet(*tape.find_leaf(x.array().block()), x.shared());
-  return slot.holder != x.shared();
+  if (!slot.holder) tape.meet(*tape.find_leaf(value->array.block()), value);
+  return slot.holder != value;
 }
 
 // Whether a node keeps the memory of a result that its rule does not read: it is there for the next tape, and

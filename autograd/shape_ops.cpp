@@ -153,11 +153,11 @@ struct SumToNode : LinearNode<T> {
       for (std::size_t i = 0; i < sum.size(); ++i) to[i] /= divisor;
   }
   bool repeated_by(TapeStorage& tape, const char* name, const Var<T>& x, const Shape& shape) const {
-    return name == op && x.shape() == large && shape == small && returning(tape, x, in) != Return::none &&
-           result.stays(out, context.outputs + 1);
+    return name == op && x.shape() == large && shape == small &&
+           returning(tape, x.shared(), in) != Return::none && result.stays(out, context.outputs + 1);
   }
   Var<T> repeat(TapeStorage& tape, const Var<T>& x) {
-    take_again(tape, x, in, returning(tape, x, in));
+    take_again(tape, x.shared(), in, returning(tape, x.shared(), in));
     Var<T> sum = result.renew(tape);
     advance(tape, *this);
     compute(x, divisor, sum);

@@ -51,6 +51,12 @@ struct ValueBase {
         tape(recorded_by) {}
 };
 
+// Others may see the elements from here on. (A write only where it changes something: variables, which
+// threads share, are never fresh.)
+inline void share(ValueBase* value) {
+  if (value->fresh) value->fresh = false;
+}
+
 inline ValueBase* retain(ValueBase* value) {
   if (value) {
     if (value->published)

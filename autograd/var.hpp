@@ -92,7 +92,7 @@ class Var {
   }
   /// The elements, as an Array.
   const Array<T>& array() const {
-    share();
+    if (value_) detail::share(value_);
     return elements();
   }
   /// The single element of a Var of one element. Throws Error on others.
@@ -182,7 +182,7 @@ class Var {
   /// Entry `index` of axis 0, without that axis; a window, no node. Throws Error if it does not exist.
   Var operator[](std::size_t index) const {
     require_value("operator[]");
-    share();
+    detail::share(value_);
     T* const first = elements().entry(index);
     return windowed(
         recorded(elements().block_ref(), first, shape().suffix(1), place_of(first), value_->tape));
@@ -221,7 +221,7 @@ class Var {
   /// The same for who knows the current tape.
   detail::Place use(const char* op, const detail::TapeStorage* tape) const {
     if (value_) [[likely]] {
-      share();
+      detail::share(value_);
       if (!tape) return {};
       if (value_->place.differentiable()) {
         if (tape->id == value_->tape && !tape->trace) [[likely]]
@@ -243,11 +243,6 @@ class Var {
   /// The id of the tape that recorded it; 0 for constants and variables.
   std::uint64_t tape_id() const { return value_ ? value_->tape : 0; }
 
-  /// Others may see the elements from here on. (A write only where it changes something: variables, which
-  /// threads share, are never fresh.)
-  void share() const {
-    if (value_ && value_->fresh) value_->fresh = false;
-  }
   /// Tells that nobody else has or will have a handle or a window of the value, unless this one is copied or
   /// used: an op that consumes it may overwrite its elements.
   void mark_fresh() { value_->fresh = true; }
@@ -265,7 +260,7 @@ class Var {
   const Array<T>& elements() const { return value_ ? value_->array : detail::no_array<T>; }
 
   Var window(Array<T> array) const {
-    share();
+    detail::share(value_);
     const detail::Place place = place_of(array.data());
     return windowed(recorded(std::move(array), place, value_->tape));
   }
@@ -409,12 +404,12 @@ struct Saved {
 
   Saved() = default;
   Saved(const Var<T>& x, Place where) : place(where) {
-    take(x, needs_reference(*current_tape(), x.shared(), where));
+    take(x.shared(), needs_reference(*current_tape(), x.shared(), where));
   }
 
   // A value from the same place, with a reference to it or without one.
-  void take(const Var<T>& x, bool hold) {
-    value = x.shared();
+  void take(Value<T>* x, bool hold) {
+    value = x;
     held = hold;
     if (hold) retain(value);
   }

@@ -119,19 +119,19 @@ template <class T>
 void SGD<T>::step(const Gradients& gradients) {
   check_options();
   const T lr(options.lr), momentum(options.momentum), decay(options.weight_decay);
-  step_all("SGD", parameters_, gradients, gradients_,
-           [&](std::size_t i, T* w, const T* g, std::size_t count) {
-             if (momentum == T(0)) {
-               for (std::size_t k = 0; k < count; ++k) w[k] -= lr * (g[k] + decay * w[k]);
-               return;
-             }
-             if (!velocity_[i].defined()) velocity_[i] = Array<T>(parameters_[i].shape(), T(0));
-             T* v = velocity_[i].data();
-             for (std::size_t k = 0; k < count; ++k) {
-               v[k] = momentum * v[k] + g[k] + decay * w[k];
-               w[k] -= lr * v[k];
-             }
-           });
+  const auto update = [&](std::size_t i, T* w, const T* g, std::size_t count) {
+    if (momentum == T(0)) {
+      for (std::size_t k = 0; k < count; ++k) w[k] -= lr * (g[k] + decay * w[k]);
+      return;
+    }
+    if (!velocity_[i].defined()) velocity_[i] = Array<T>(parameters_[i].shape(), T(0));
+    T* v = velocity_[i].data();
+    for (std::size_t k = 0; k < count; ++k) {
+      v[k] = momentum * v[k] + g[k] + decay * w[k];
+      w[k] -= lr * v[k];
+    }
+  };
+  step_all("SGD", parameters_, gradients, gradients_, update);
 }
 
 template <class T>
@@ -159,23 +159,22 @@ void Adam<T>::check_options() const {
 template <class T>
 void Adam<T>::step(const Gradients& gradients) {
   check_options();
-  step_all("Adam", parameters_, gradients, gradients_,
-           [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
-             const double t = static_cast<double>(++steps_[i]);
-             const T beta1(options.beta1), beta2(options.beta2), eps(options.eps),
-                 decay(options.weight_decay);
-             const T rate(options.lr / (1 - std::pow(options.beta1, t)));
-             const T root(std::sqrt(1 - std::pow(options.beta2, t)));
-             const T kept(1 - options.lr * options.decoupled_weight_decay);
-             T *m = m_[i].data(), *v = v_[i].data();
-             for (std::size_t k = 0; k < count; ++k) {
-               w[k] *= kept;
-               const T g = gradient[k] + decay * w[k];
-               m[k] = beta1 * m[k] + (1 - beta1) * g;
-               v[k] = beta2 * v[k] + (1 - beta2) * g * g;
-               w[k] -= rate * m[k] / (std::sqrt(v[k]) / root + eps);
-             }
-           });
+  const auto update = [&](std::size_t i, T* w, const T* gradient, std::size_t count) {
+    const double t = static_cast<double>(++steps_[i]);
+    const T beta1(options.beta1), beta2(options.beta2), eps(options.eps), decay(options.weight_decay);
+    const T rate(options.lr / (1 - std::pow(options.beta1, t)));
+    const T root(std::sqrt(1 - std::pow(options.beta2, t)));
+    const T kept(1 - options.lr * options.decoupled_weight_decay);
+    T *m = m_[i].data(), *v = v_[i].data();
+    for (std::size_t k = 0; k < count; ++k) {
+      w[k] *= kept;
+      const T g = gradient[k] + decay * w[k];
+      m[k] = beta1 * m[k] + (1 - beta1) * g;
+      v[k] = beta2 * v[k] + (1 - beta2) * g * g;
+      w[k] -= rate * m[k] / (std::sqrt(v[k]) / root + eps);
+    }
+  };
+  step_all("Adam", parameters_, gradients, gradients_, update);
 }
 
 template class SGD<float>;

@@ -160,6 +160,28 @@ TEST_CASE("a value of the last tape is still refused") {
   }
 }
 
+TEST_CASE("an empty Var is still refused") {
+  const V w = random_variable({3, 3}, 1), x = random_array({2, 3}, 2), empty;
+  const auto train = [&](const auto& product) {
+    Tape tape;
+    (void)tape.backward(ag::sum(product()));
+  };
+  const auto refuses = [&](const auto& product) {
+    Tape tape;
+    CHECK(test::message_of([&] { (void)product(); }).find("empty Var") != std::string::npos);
+  };
+  train([&] { return ag::linear(x, w); });
+  refuses([&] { return ag::linear(x, w, empty); });
+  train([&] { return ag::linear(x, w); });
+  refuses([&] { return ag::linear(empty, w); });
+  train([&] { return ag::linear(x, w); });
+  refuses([&] { return ag::add_linear(empty, x, w); });
+  train([&] { return ag::matmul(x, w); });
+  refuses([&] { return ag::matmul(x, empty); });
+  train([&] { return ag::map([](auto a) { return a * 2; }, w); });
+  refuses([&] { return ag::map([](auto a) { return a * 2; }, empty); });
+}
+
 TEST_CASE("variables may be others, and updated") {
   check_same(
       [&](std::size_t pass, Numbers& results) {
