@@ -42,7 +42,8 @@ struct MapKernel : MapPlan<T, F, In> {
                                        std::size_t cols, T* stash, const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
-    StashCursor<T> cursor{stash};
+    alignas(64) T not_kept[kLanes];
+    StashCursor<T> cursor{stash, 0, not_kept};
     for (std::size_t r = 0; r < rows; ++r) {
       if (r)
         for (auto& each : at) each.next();

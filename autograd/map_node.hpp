@@ -53,7 +53,7 @@ struct MapNode : Node {
   Operand<T> in[kOperands];
   Place out[kOutputs];
   Result<T> result[kOutputs];
-  Block* stash;  // of the body's costly functions, or null
+  Block* stash;  // of the body's costly functions, or null if all that they gave is kept as results
   Keeping<kOutputs> keeping;
   std::uint32_t lacking;  // operands that are not held although nobody else may hold them; one bit for each
   std::size_t rows, cols;
@@ -86,9 +86,8 @@ struct MapNode : Node {
     for (std::size_t o = 0; o < kOutputs; ++o) results[o] = result[o].value->array.data();
     if constexpr (kFromResult)
       Kernel::backward_from_result(in, gradient[0], results[0], target, rows, cols, keeping);
-    else if (stash)
-      Kernel::template backward<true>(body, in, gradient, results, target, rows, cols,
-                                      static_cast<T*>(stash->data()), keeping);
+    else if (keeping.stashed)
+      Kernel::template backward<true>(body, in, gradient, results, target, rows, cols, stash_data(), keeping);
     else
       Kernel::template backward<false>(body, in, gradient, nullptr, target, rows, cols, nullptr, keeping);
   }
@@ -213,11 +212,12 @@ struct MapNode : Node {
     return {results.begin(), results.end()};
   }
 
+  T* stash_data() const { return stash ? static_cast<T*>(stash->data()) : nullptr; }
+
   // Computes the results, and what the rule needs beside them.
   [[gnu::always_inline]] void compute(T* const* data) {
-    if (stash)
-      Kernel::template forward<Stash::store>(body, in, data, rows, cols, static_cast<T*>(stash->data()),
-                                             keeping);
+    if (keeping.stashed)
+      Kernel::template forward<Stash::store>(body, in, data, rows, cols, stash_data(), keeping);
     else
       Kernel::template forward<Stash::none>(body, in, data, rows, cols, nullptr, keeping);
   }
@@ -423,8 +423,8 @@ auto record_operands(const F& body, Operand<T> (&in)[In::kOperands], const Shape
     (node.keep_result(kO, *tape, out[kO], outputs + 1 + kO), ...);
     node.overlapping = overlapping;
     node.stash = nullptr;
-    if (node.keeping.stashed) {
-      node.stash = allocate_block(Kernel::stash_size(rows, cols, node.keeping) * sizeof(T));
+    if (const std::size_t size = Kernel::stash_size(rows, cols, node.keeping)) {
+      node.stash = allocate_block(size * sizeof(T));
       tape->result_bytes += node.stash->capacity;
     }
     node.compute(data);
