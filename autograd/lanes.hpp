@@ -43,11 +43,11 @@ enum class Stash { none, store, count };
 template <class T>
 struct StashCursor {
   T* next;
-  std::uint64_t shared = 0;  // which of them are results of the body, one bit for each
-  T* shared_next = nullptr;  // where those are read, and where they are put for nobody
+  std::uint64_t shared = 0;        // which of them are results of the body, one bit for each
+  const T* shared_next = nullptr;  // where those are read
 
   void put(const Batch<T>& y) {
-    y.store_aligned(shared & 1 ? shared_next : next);
+    y.store_aligned(next);  // written over by the next one if it is shared
     next += shared & 1 ? 0 : Batch<T>::size;
     shared >>= 1;
   }

@@ -43,7 +43,7 @@ struct MapKernel : MapPlan<T, F, In> {
     RowCursor<const T*> at[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
     alignas(64) T not_kept[kLanes];
-    StashCursor<T> cursor{stash, 0, not_kept};
+    StashCursor<T> cursor{stash ? stash : not_kept};
     for (std::size_t r = 0; r < rows; ++r) {
       if (r)
         for (auto& each : at) each.next();

@@ -203,7 +203,8 @@ struct MapPlan {
   // Stash elements for an output of rows x cols.
   static std::size_t stash_size(std::size_t rows, std::size_t cols, const Keeping& keeping) {
     const std::size_t each = keeping.saved_count() + keeping.stashed - keeping.shared_count();
-    return rows * ((cols + kLanes - 1) / kLanes) * each * kLanes;
+    if (each == 0) return 0;
+    return (rows * ((cols + kLanes - 1) / kLanes) * each + (keeping.shared != 0)) * kLanes;  // see put()
   }
 };
 
