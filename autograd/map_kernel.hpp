@@ -42,7 +42,7 @@ struct MapKernel : MapPlan<T, F, In> {
                                        std::size_t cols, T* stash, const Keeping& keeping) {
     RowCursor<const T*> at[kOperands];
     for (std::size_t i = 0; i < kOperands; ++i) at[i].begin(in[i].data, in[i], rows, cols);
-    alignas(64) T not_kept[kLanes];
+    alignas(64) T not_kept[kLanes];  // where results go that are all kept as those of the body
     StashCursor<T> cursor{stash ? stash : not_kept};
     for (std::size_t r = 0; r < rows; ++r) {
       if (r)

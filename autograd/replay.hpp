@@ -42,6 +42,7 @@ enum class Return : std::uint8_t {
   to_hold,  // and the node has to hold it
 };
 
+// The same of a value, or of none.
 template <class T>
 [[gnu::always_inline]] inline Return returning(TapeStorage& tape, const Value<T>* value, Place place) {
   if (!value) return Return::none;

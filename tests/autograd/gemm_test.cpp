@@ -57,7 +57,8 @@ double worst_error(bool ta, bool tb, std::size_t m, std::size_t n, std::size_t k
         magnitude += std::abs(term);
       }
       const double unit = magnitude * static_cast<double>(std::numeric_limits<T>::epsilon()) + 1e-300;
-      worst = std::max(worst, std::abs(static_cast<double>(is) - sum) / unit);
+      const double error = std::abs(static_cast<double>(is) - sum) / unit;
+      worst = std::max(worst, std::isnan(error) ? HUGE_VAL : error);
     }
   return worst;
 }
