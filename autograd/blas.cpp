@@ -145,9 +145,10 @@ void tiny_gemm(bool ta, std::size_t m, std::size_t n, std::size_t k, const T* a,
     }
 }
 
-#ifdef UNROLL_HAVE_DNNL
 // Multiplications of a product from which on more than one thread is worth waiting for.
 constexpr std::size_t kThreadedProduct = 4'000'000;
+
+#ifdef UNROLL_HAVE_DNNL
 
 // OpenMP's number of threads is a setting of the calling thread, and the user's own: it is changed for one
 // product.
@@ -156,7 +157,7 @@ class OmpThreads {
   explicit OmpThreads(std::size_t volume) {
     if (!runtime.omp_threads || !runtime.set_omp_threads) return;
     before_ = now_ = runtime.omp_threads();
-    set(volume < kThreadedProduct ? 1 : runtime.threads);
+    set(on_threads(volume) ? runtime.threads : 1);
   }
   ~OmpThreads() { set(before_); }
   OmpThreads(const OmpThreads&) = delete;
@@ -174,6 +175,8 @@ bool prefer_dnnl(std::size_t m, std::size_t volume) { return m >= 16 && volume >
 #endif
 
 }  // namespace
+
+bool on_threads(std::size_t volume) { return runtime.threads > 1 && volume >= kThreadedProduct; }
 
 template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
@@ -234,110 +237,6 @@ template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, 
                    const float*, std::size_t, bool, const float*, float*, std::size_t);
 template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const double*, std::size_t,
                    const double*, std::size_t, bool, const double*, double*, std::size_t);
-
-namespace {
-
-// Vectors of 16 bytes, which all processors have that matter.
-template <class T>
-using Quad __attribute__((vector_size(16))) = T;
-
-[[gnu::always_inline]] inline void transpose_tile(const float* from, std::size_t from_row, float* to,
-                                                  std::size_t to_row) {
-  Quad<float> a, b, c, d;
-  std::memcpy(&a, from, 16);
-  std::memcpy(&b, from + from_row, 16);
-  std::memcpy(&c, from + 2 * from_row, 16);
-  std::memcpy(&d, from + 3 * from_row, 16);
-  const Quad<float> ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-                    ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Quad<float> cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-                    cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-  std::memcpy(to, &a, 16);
-  std::memcpy(to + to_row, &b, 16);
-  std::memcpy(to + 2 * to_row, &c, 16);
-  std::memcpy(to + 3 * to_row, &d, 16);
-}
-
-[[gnu::always_inline]] inline void transpose_tile(const double* from, std::size_t from_row, double* to,
-                                                  std::size_t to_row) {
-  Quad<double> a, b;
-  std::memcpy(&a, from, 16);
-  std::memcpy(&b, from + from_row, 16);
-  const Quad<double> low = __builtin_shufflevector(a, b, 0, 2), high = __builtin_shufflevector(a, b, 1, 3);
-  std::memcpy(to, &low, 16);
-  std::memcpy(to + to_row, &high, 16);
-}
-
-}  // namespace
-
-template <class T>
-void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result) {
-  constexpr std::size_t kTile = 16 / sizeof(T), kBlock = 32;
-  const std::size_t tiled_rows = rows / kTile * kTile, tiled_cols = cols / kTile * kTile;
-  for (std::size_t i0 = 0; i0 < tiled_rows; i0 += kBlock)  // blocks that stay in the cache, both of them
-    for (std::size_t j0 = 0; j0 < tiled_cols; j0 += kBlock)
-      for (std::size_t j = j0; j < std::min(tiled_cols, j0 + kBlock); j += kTile)
-        for (std::size_t i = i0; i < std::min(tiled_rows, i0 + kBlock); i += kTile)
-          transpose_tile(matrix + i * cols + j, cols, result + j * rows + i, rows);
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = i < tiled_rows ? tiled_cols : 0; j < cols; ++j)
-      result[j * rows + i] = matrix[i * cols + j];
-}
-
-template void transpose(const float*, std::size_t, std::size_t, float*);
-template void transpose(const double*, std::size_t, std::size_t, double*);
-
-namespace {
-
-struct Transposed {
-  std::uint64_t variable_id = 0, version = 0;
-  std::size_t rows = 0, cols = 0;
-  const void* data = nullptr;
-  BlockRef block;
-};
-// Direct-mapped by address, since a variable may be several weights: a collision costs a transposition,
-// nothing else.
-constexpr int kTransposedBits = 6;
-thread_local constinit Transposed* transposed = nullptr;
-struct TransposedOwner {
-  Transposed* entries = nullptr;
-  ~TransposedOwner() {
-    delete[] entries;
-    transposed = nullptr;
-  }
-};
-thread_local TransposedOwner transposed_owner;
-
-}  // namespace
-
-template <class T>
-const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols) {
-  if (!transposed) [[unlikely]] {
-    transposed = transposed_owner.entries = new Transposed[1 << kTransposedBits];
-  }
-  const std::uint64_t hash = (reinterpret_cast<std::uintptr_t>(matrix) >> 4) * 0x9E3779B97F4A7C15u;
-  Transposed& entry = transposed[hash >> (64 - kTransposedBits)];
-  if (entry.variable_id != variable->variable_id || entry.version != variable->version ||
-      entry.data != matrix || entry.rows != rows || entry.cols != cols) {
-    const std::size_t bytes = rows * cols * sizeof(T);
-    if (!entry.block || entry.block->capacity < bytes || entry.block->capacity > 2 * bytes + 4096)
-      entry.block = BlockRef(allocate_block(bytes));
-    transpose(matrix, rows, cols, static_cast<T*>(entry.block->data()));
-    entry.variable_id = variable->variable_id;
-    entry.version = variable->version;
-    entry.data = matrix;
-    entry.rows = rows;
-    entry.cols = cols;
-  }
-  return static_cast<const T*>(entry.block->data());
-}
-
-template const float* cached_transpose(const Block*, const float*, std::size_t, std::size_t);
-template const double* cached_transpose(const Block*, const double*, std::size_t, std::size_t);
 
 }  // namespace detail
 }  // namespace autograd

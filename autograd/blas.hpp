@@ -16,7 +16,8 @@ struct RuntimeInfo {
   std::string blas_kernel;  ///< the kernel set in use, "SkylakeX"
   std::string blas_note;    ///< why that kernel: "detected", "set by OPENBLAS_CORETYPE", "chosen for this CPU
                             ///< instead of Prescott"
-  std::string float_gemm;   ///< what multiplies large float matrices: "oneDNN 2.6.3" or as `blas`
+  std::string float_gemm;   ///< what multiplies large float matrices, but for weights, see
+                            ///< panels.hpp: "oneDNN 2.6.3" or as `blas`
   std::string simd;         ///< instruction set that elementwise code is compiled for, "avx512f"
   std::size_t simd_bytes;   ///< bytes of its registers
   int threads;              ///< threads of matrix products
@@ -34,21 +35,15 @@ namespace detail {
 
 enum class Transpose : bool { no, yes };
 
+// Whether a product of so many multiplications is computed on more than one thread.
+bool on_threads(std::size_t volume);
+
 // C (m x n) = op(A) op(B) [+ C] [+ bias], row-major: op(A) is m x k; C is added if `accumulate`, and the bias
 // (n) to each row, unless it is null. Leading dimensions are of the arrays as stored.
 template <class T>
 void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t k, const T* a,
           std::size_t lda, const T* b, std::size_t ldb, bool accumulate, const T* bias, T* c,
           std::size_t ldc);
-
-// The transpose of a matrix (rows x cols).
-template <class T>
-void transpose(const T* matrix, std::size_t rows, std::size_t cols, T* result);
-
-// The transpose of a variable's matrix, kept until its value changes; GEMM is up to twice as fast on it. Only
-// the values of variables are kept, since only they tell of a change (see Var::update).
-template <class T>
-const T* cached_transpose(const Block* variable, const T* matrix, std::size_t rows, std::size_t cols);
 
 extern template void gemm(Transpose, Transpose, std::size_t, std::size_t, std::size_t, const float*,
                           std::size_t, const float*, std::size_t, bool, const float*, float*, std::size_t);

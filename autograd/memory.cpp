@@ -4,6 +4,8 @@
 #include <bit>
 #include <mutex>
 
+#include "weight_cache.hpp"
+
 namespace autograd {
 namespace detail {
 namespace {
@@ -196,6 +198,7 @@ MemoryStats memory_stats() {
 void reset_peak_memory() { detail::pool.stats.peak_bytes = detail::pool.stats.live_bytes; }
 void release_pooled_memory() {
   detail::forget_ended_tapes();
+  detail::forget_weights();
   detail::trim(detail::pool);
 }
 

@@ -1,23 +1,30 @@
 #include "product.hpp"
 
 #include "description.hpp"
+#include "panels.hpp"
 #include "recorded_sweep.hpp"
 #include "replay.hpp"
 #include "restoration.hpp"
 #include "small_gemm.hpp"
 #include "tangent_sweep.hpp"
+#include "weight_cache.hpp"
 
 namespace autograd::detail {
 namespace {
 
-// Y = X op(W) [+ Y] [+ bias], on the layout of W that BLAS is fastest on.
+// Y = X op(W) [+ Y] [+ bias], on the layout of W that products are fastest on.
 template <class T>
 [[gnu::always_inline]] inline void times_weight(const T* x, std::size_t rows, std::size_t in, std::size_t out,
                                                 const Block* block, const T* w, Transpose t, bool accumulate,
                                                 const T* bias, T* y) {
-  if (t == Transpose::yes && block && block->variable_id) {
-    if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
-    t = Transpose::no;
+  if (block && block->variable_id) {
+    if (prefer_panels(rows, out, in))
+      return multiply_panels(rows, out, in, x, in, cached_panels(block, w, t, in, out), accumulate, bias, y,
+                             out);
+    if (t == Transpose::yes) {
+      if (in > 1 && out > 1) w = cached_transpose(block, w, out, in);  // a vector is its own transpose
+      t = Transpose::no;
+    }
   }
   if (rows == 1 && out > 1 && t == Transpose::no)
     return SmallProduct<T>{1, out, in, x, in, 1, w, out, accumulate, bias, y, out}.compute();

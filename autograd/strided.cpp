@@ -1,9 +1,9 @@
 #include "strided.hpp"
 
-#include "blas.hpp"
 #include "description.hpp"
 #include "recorded_sweep.hpp"
 #include "tangent_sweep.hpp"
+#include "transpose.hpp"
 
 namespace autograd::detail {
 namespace {
@@ -57,7 +57,8 @@ void copy_from(const T* array, const StridedView& view, T* to) {
   const Loops loops(view);
   if (loops.count == 2 && loops.stride[0] == 1 &&
       loops.stride[1] == static_cast<std::ptrdiff_t>(loops.extent[0]) && view.shape.size())
-    return transpose(array + view.offset, loops.extent[1], loops.extent[0], to);
+    return transpose(array + view.offset, loops.extent[0], loops.extent[1], loops.extent[0], to,
+                     loops.extent[1]);
   for_runs(view, [&](std::size_t i, std::ptrdiff_t at, std::size_t length, std::ptrdiff_t stride) {
     if (stride == 1)
       std::copy_n(array + at, length, to + i);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/blas.hpp"
+#include "autograd/transpose.hpp"
 
 namespace {
 
@@ -107,7 +108,7 @@ TEST_CASE("transposing, at sizes within and beyond its tiles") {
       for (const std::size_t cols : {1, 2, 3, 4, 6, 7, 30, 32, 35, 66}) {
         const std::vector<T> matrix = numbers<T>(rows * cols, 1);
         std::vector<T> result(rows * cols + 1, T(9));
-        autograd::detail::transpose(matrix.data(), rows, cols, result.data());
+        autograd::detail::transpose(matrix.data(), cols, rows, cols, result.data(), rows);
         bool same = result.back() == T(9);
         for (std::size_t i = 0; i < rows; ++i)
           for (std::size_t j = 0; j < cols; ++j) same &= result[j * rows + i] == matrix[i * cols + j];

@@ -1,0 +1,178 @@
+#include "small_gemm.hpp"
+// That one first: see simd.hpp.
+#include "panels.hpp"
+#include "transpose.hpp"
+
+namespace autograd::detail {
+namespace {
+
+// Of the registers, the sums take kRows x 3; on narrower vectors BLAS has kernels for processors that this
+// code was not compiled for.
+#if defined(__AVX512F__)
+constexpr bool kWide = true;
+constexpr std::size_t kRows = 8;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr bool kWide = true;
+constexpr std::size_t kRows = 4;
+#else
+constexpr bool kWide = false;
+constexpr std::size_t kRows = 4;
+#endif
+
+// Multiplications from which on the panels are worth looking for.
+constexpr std::size_t kWorthPanels = 4096;
+// Terms that are summed before the sum is added to C: so many rows have a panel, and fewer bits are lost.
+constexpr std::size_t kTerms = 256;
+// Rows of A that all panels are multiplied with before the next ones; so many terms of them stay in the
+// cache.
+constexpr std::size_t kRowsAtOnce = 256;
+constexpr std::size_t kCacheLine = 64;
+
+template <class T>
+constexpr std::size_t kLanes = Batch<T>::size;
+
+// How wide the first panel is of so many columns, in vectors: as equal to the others as can be.
+template <class T>
+std::size_t panel_vectors(std::size_t columns) {
+  const std::size_t vectors = (columns + kLanes<T> - 1) / kLanes<T>;
+  return vectors == 4 ? 2 : std::min<std::size_t>(vectors, 3);
+}
+
+// What will be read next, to be brought nearer meanwhile: weights come from memory row by row of A otherwise.
+struct Ahead {
+  const char* from;
+  std::size_t lines;
+};
+
+// kRowsHere x kVectors vectors of C.
+template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail>
+[[gnu::always_inline]] inline void panel_tile(std::size_t k, const T* a, std::size_t lda, const T* panel,
+                                              bool accumulate, const T* bias, T* c, std::size_t ldc,
+                                              const LastVector<T>& last, Ahead ahead) {
+  using B = Batch<T>;
+  B sum[kRowsHere][kVectors];
+#pragma GCC unroll 32
+  for (std::size_t i = 0; i < kRowsHere * kVectors; ++i) (&sum[0][0])[i] = B(T(0));
+  for (std::size_t p = 0; p < k; ++p) {
+    B vector[kVectors];
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v)
+      vector[v] = B::load_unaligned(panel + (p * kVectors + v) * kLanes<T>);
+    if (p < ahead.lines) __builtin_prefetch(ahead.from + p * kCacheLine, 0, 2);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kRowsHere; ++r) {
+      const B factor(a[r * lda + p]);
+#pragma GCC unroll 4
+      for (std::size_t v = 0; v < kVectors; ++v) sum[r][v] = xsimd::fma(factor, vector[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kRowsHere; ++r)
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      T* const to = c + r * ldc + v * kLanes<T>;
+      const bool tail = kTail && v == kVectors - 1;
+      const auto load = [&](const T* from) __attribute__((always_inline)) {
+        return tail ? last.load(from) : B::load_unaligned(from);
+      };
+      B total = sum[r][v];
+      if (accumulate) total = total + load(to);
+      if (bias) total = total + load(bias + v * kLanes<T>);
+      if (tail)
+        last.store(to, total);
+      else
+        total.store_unaligned(to);
+    }
+}
+
+// Adds the terms of one panel to its columns of C. `behind` tells that another panel lies behind it.
+template <class T, std::size_t kVectors, bool kTail>
+void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const T* a, std::size_t lda,
+                    const T* panel, bool behind, bool accumulate, const T* bias, T* c, std::size_t ldc) {
+  constexpr std::size_t kWidth = kVectors * kLanes<T>;
+  const LastVector<T> last(kTail ? columns + kLanes<T> - kWidth : 0);
+  const std::size_t lines = terms * kWidth * sizeof(T) / kCacheLine, tiles = (m + kRows - 1) / kRows;
+  Ahead ahead{reinterpret_cast<const char*>(panel + terms * kWidth),
+              behind ? (lines + tiles - 1) / tiles : 0};
+  std::size_t i = 0;
+  const auto rows = [&]<std::size_t kRowsHere>() __attribute__((always_inline)) {
+    panel_tile<T, kRowsHere, kVectors, kTail>(terms, a + i * lda, lda, panel, accumulate, bias, c + i * ldc,
+                                              ldc, last, ahead);
+    ahead.from += ahead.lines * kCacheLine;
+    i += kRowsHere;
+  };
+  while (i + kRows <= m) rows.template operator()<kRows>();
+  if (kRows > 4 && i + 4 <= m) rows.template operator()<4>();
+  if (i + 2 <= m) rows.template operator()<2>();
+  if (i < m) rows.template operator()<1>();
+}
+
+}  // namespace
+
+bool prefer_panels(std::size_t m, std::size_t n, std::size_t k) {
+  return kWide && m > 1 && n > 1 && k > 1 && m * n * k >= kWorthPanels && !on_threads(m * n * k);
+}
+
+template <class T>
+std::size_t panels_size(std::size_t k, std::size_t n) {
+  return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T> * k;
+}
+
+template <class T>
+void pack_panels(const T* b, Transpose t, std::size_t k, std::size_t n, T* panels) {
+  for (std::size_t p = 0; p < k; p += kTerms) {
+    const std::size_t terms = std::min(kTerms, k - p);
+    for (std::size_t j = 0; j < n;) {
+      const std::size_t width = panel_vectors<T>(n - j) * kLanes<T>, columns = std::min(width, n - j);
+      if (t == Transpose::yes)
+        transpose(b + j * k + p, k, columns, terms, panels, width);
+      else
+        for (std::size_t q = 0; q < terms; ++q) std::copy_n(b + (p + q) * n + j, columns, panels + q * width);
+      if (columns < width)
+        for (std::size_t q = 0; q < terms; ++q)
+          std::fill(panels + q * width + columns, panels + (q + 1) * width, T(0));
+      panels += terms * width;
+      j += width;
+    }
+  }
+}
+
+template <class T>
+void multiply_panels(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+                     const T* panels, bool accumulate, const T* bias, T* c, std::size_t ldc) {
+  for (std::size_t i = 0; i < m; i += kRowsAtOnce) {
+    const std::size_t rows = std::min(kRowsAtOnce, m - i);
+    const T* panel = panels;
+    for (std::size_t p = 0; p < k; p += kTerms) {
+      const std::size_t terms = std::min(kTerms, k - p);
+      for (std::size_t j = 0; j < n;) {
+        const std::size_t left = n - j, vectors = panel_vectors<T>(left), width = vectors * kLanes<T>;
+        const auto multiply = [&]<std::size_t kVectors, bool kTail>() {
+          multiply_panel<T, kVectors, kTail>(rows, left, terms, a + i * lda + p, lda, panel,
+                                             left > width || p + terms < k, accumulate || p > 0,
+                                             bias && p == 0 ? bias + j : nullptr, c + i * ldc + j, ldc);
+        };
+        const bool tail = left < width;
+        if (vectors == 3)
+          tail ? multiply.template operator()<3, true>() : multiply.template operator()<3, false>();
+        else if (vectors == 2)
+          tail ? multiply.template operator()<2, true>() : multiply.template operator()<2, false>();
+        else
+          tail ? multiply.template operator()<1, true>() : multiply.template operator()<1, false>();
+        panel += terms * width;
+        j += width;
+      }
+    }
+  }
+}
+
+#define UNROLL_INSTANTIATE(T)                                                                           \
+  template std::size_t panels_size<T>(std::size_t, std::size_t);                                        \
+  template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);                         \
+  template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t, const T*, \
+                                bool, const T*, T*, std::size_t);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+#undef UNROLL_INSTANTIATE
+
+}  // namespace autograd::detail
