@@ -14,7 +14,6 @@
 #pragma once
 
 #include <concepts>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
@@ -174,14 +173,14 @@ M clone(const M& module) {
 /// Saves the parameters of a module as safetensors under their paths. Throws Error if the file cannot be
 /// written; an old file is then left as it was.
 template <Module M>
-void save(const std::filesystem::path& file, const M& module) {
+void save(const std::string& file, const M& module) {
   save_parameters(file, named_parameters(module));
 }
 
 /// Sets the parameters of a module from a safetensors file. Throws one Error that lists all missing,
 /// unexpected and mismatched names; nothing is changed then.
 template <Module M>
-void load(const std::filesystem::path& file, const M& module) {
+void load(const std::string& file, const M& module) {
   load_parameters(file, named_parameters(module));
 }
 

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -155,7 +156,7 @@ constexpr const char* kDamaged =
 // A file to read from its beginning to its end.
 class Reader {
  public:
-  Reader(const std::filesystem::path& path, const std::string& at)
+  Reader(const std::string& path, const std::string& at)
       : at_(at), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (descriptor_ < 0) fail(at, ": cannot be opened: ", reason());
   }
@@ -408,8 +409,8 @@ Tensor to_tensor(const Array<T>& array) {
   return {array.shape(), kDtypeOf<T>, {bytes, bytes + array.size() * sizeof(T)}};
 }
 
-TensorFile read_safetensors(const std::filesystem::path& path) {
-  const std::string at = "read_safetensors: " + path.string();
+TensorFile read_safetensors(const std::string& path) {
+  const std::string at = "read_safetensors: " + path;
   Reader reader(path, at);
   const std::uint64_t size = reader.size();
   if (size < 8) fail(at, ": has ", size, " bytes, and a safetensors file at least 8", kDamaged);
@@ -447,8 +448,8 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   return result;
 }
 
-void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
-  const std::string at = "write_safetensors: " + path.string();
+void write_safetensors(const std::string& path, const TensorFile& file) {
+  const std::string at = "write_safetensors: " + path;
   std::vector<const TensorMap::value_type*> order;
   for (const auto& entry : file.tensors) {
     if (entry.first == "__metadata__") fail(at, ": a tensor cannot be named \"__metadata__\"; rename it");
@@ -462,8 +463,9 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   const std::uint64_t length = header.size();
 
   std::error_code none;  // a link stays, and what it points to is replaced
-  Replacement out(
-      std::filesystem::is_symlink(path, none) ? std::filesystem::weakly_canonical(path, none) : path, at);
+  Replacement out(std::filesystem::is_symlink(path, none) ? std::filesystem::weakly_canonical(path, none)
+                                                          : std::filesystem::path(path),
+                  at);
   out.write(&length, sizeof length);
   out.write(header.data(), header.size());
   for (const auto* entry : order) out.write(entry->second.bytes.data(), entry->second.bytes.size());
@@ -471,16 +473,16 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
 }
 
 template <class T>
-void save_parameters(const std::filesystem::path& path, const NamedVars<T>& parameters) {
-  check_names(parameters, "save_parameters: " + path.string());
+void save_parameters(const std::string& path, const NamedVars<T>& parameters) {
+  check_names(parameters, "save_parameters: " + path);
   TensorFile file;
   for (const auto& [name, var] : parameters) file.tensors.emplace(name, to_tensor(var.array()));
   write_safetensors(path, file);
 }
 
 template <class T>
-void load_parameters(const std::filesystem::path& path, const NamedVars<T>& parameters) {
-  const std::string at = "load_parameters: " + path.string();
+void load_parameters(const std::string& path, const NamedVars<T>& parameters) {
+  const std::string at = "load_parameters: " + path;
   check_names(parameters, at);
   for (const auto& [name, var] : parameters)
     if (!var.is_variable())
@@ -521,9 +523,9 @@ template Array<float> to_array(const Tensor&, std::string_view);
 template Array<double> to_array(const Tensor&, std::string_view);
 template Tensor to_tensor(const Array<float>&);
 template Tensor to_tensor(const Array<double>&);
-template void save_parameters(const std::filesystem::path&, const NamedVars<float>&);
-template void save_parameters(const std::filesystem::path&, const NamedVars<double>&);
-template void load_parameters(const std::filesystem::path&, const NamedVars<float>&);
-template void load_parameters(const std::filesystem::path&, const NamedVars<double>&);
+template void save_parameters(const std::string&, const NamedVars<float>&);
+template void save_parameters(const std::string&, const NamedVars<double>&);
+template void load_parameters(const std::string&, const NamedVars<float>&);
+template void load_parameters(const std::string&, const NamedVars<double>&);
 
 }  // namespace nn

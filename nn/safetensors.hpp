@@ -4,7 +4,6 @@
 #include <autograd/var.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
@@ -48,14 +47,14 @@ Tensor to_tensor(const autograd::Array<T>& array);
 /// little endian; the header, JSON; the tensors' elements, each tensor next to the last. The file need not be
 /// trusted: what its header claims is checked before memory is taken for it. Throws Error if it cannot be
 /// read or breaks a rule of the format; the message names the file and the tensor.
-TensorFile read_safetensors(const std::filesystem::path& path);
+TensorFile read_safetensors(const std::string& path);
 
 /// Writes a safetensors file. The elements begin at a multiple of 8 bytes, the largest dtypes first, so that
 /// each tensor is aligned for a reader that maps the file. Without metadata, {"format": "pt"} is written,
 /// which PyTorch's tools ask for. The file is written beside `path` and then renamed, so whatever happens,
 /// `path` is either the old file or the new one, whole. Throws Error if a tensor's bytes do not fit its
 /// shape, and if the disk refuses.
-void write_safetensors(const std::filesystem::path& path, const TensorFile& file);
+void write_safetensors(const std::string& path, const TensorFile& file);
 
 /// Parameters and their names, such as "encoder.weight_ih".
 template <class T>
@@ -64,13 +63,13 @@ using NamedVars = std::vector<std::pair<std::string, autograd::Var<T>>>;
 /// Writes parameters to a safetensors file, as dtype F32 (float) or F64 (double); see write_safetensors.
 /// Throws Error also if two names are equal or a Var is empty.
 template <class T>
-void save_parameters(const std::filesystem::path& path, const NamedVars<T>& parameters);
+void save_parameters(const std::string& path, const NamedVars<T>& parameters);
 
 /// Reads the values of parameters from a safetensors file, in place: all who share a Var see them. F64, F32,
 /// F16 and BF16 are converted to T. The names in the file and in `parameters` must be the same, in any order.
 /// Throws one Error that lists all that does not fit (names only here, names only there, shapes, dtypes), or
 /// that says what is wrong with the file; then no parameter has changed.
 template <class T>
-void load_parameters(const std::filesystem::path& path, const NamedVars<T>& parameters);
+void load_parameters(const std::string& path, const NamedVars<T>& parameters);
 
 }  // namespace nn
