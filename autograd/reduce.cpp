@@ -114,7 +114,7 @@ struct CumsumNode : detail::LinearNode<T> {
   using Recorded = detail::RecordedSweep<T>;
   detail::Place in, out;
   Shape shape;
-  std::size_t outer, extent, inner;
+  std::size_t axis, outer, extent, inner;
   bool reverse;
 
   void backward(detail::Sweep& sweep);
@@ -163,6 +163,7 @@ Var<T> record_cumsum(const Var<T>& x, std::size_t axis, bool reverse) {
   detail::TapeStorage* tape = in.differentiable() ? detail::recording() : nullptr;
   CumsumNode<T> sizes;
   sizes.shape = x.shape();
+  sizes.axis = axis;
   sizes.outer = x.shape().prefix(axis).size();
   sizes.extent = x.shape(axis);
   sizes.inner = x.shape().size_from(axis + 1);
@@ -174,6 +175,7 @@ Var<T> record_cumsum(const Var<T>& x, std::size_t axis, bool reverse) {
     node.in = in;
     node.out = out.place();
     node.shape = sizes.shape;
+    node.axis = axis;
     node.outer = sizes.outer;
     node.extent = sizes.extent;
     node.inner = sizes.inner;
@@ -192,13 +194,13 @@ void CumsumNode<T>::backward(detail::Sweep& sweep) {
 
 template <class T>
 std::vector<Var<T>> CumsumNode<T>::again(std::span<const Var<T>> x) const {
-  return {record_cumsum(x[0].reshape({outer, extent, inner}), 1, reverse)};
+  return {record_cumsum(x[0], axis, reverse)};
 }
 
 template <class T>
 void CumsumNode<T>::record(Recorded& sweep) {
-  const Var<T> g = sweep.gradient(out, {outer, extent, inner});
-  if (g.defined()) sweep.add(in, g.shape(), record_cumsum(g, 1, !reverse));
+  const Var<T> g = sweep.gradient(out, shape);
+  if (g.defined()) sweep.add(in, shape, record_cumsum(g, axis, !reverse));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // to name the op, the step and the operand of each.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <autograd/elementwise_function.hpp>
 #include <autograd/trace.hpp>
 #include <map>
@@ -134,7 +135,7 @@ void wrong_backward(ag::detail::Node& node, ag::detail::Sweep& sweep) {
   std::vector<double> after = gradient_at(sweep, operand);
   for (std::size_t i = 0; i < after.size(); ++i) {
     after[i] += wrong[i] - right[i];
-    plant.changed |= std::abs(wrong[i] - right[i]) > 1e-3 * std::abs(right[i]);
+    plant.changed |= std::abs(wrong[i] - right[i]) > 1e-3 * std::abs(right[i]) + 1e-9;  // beyond rounding
   }
   set_gradient(sweep, operand, after);
 }
@@ -157,7 +158,11 @@ void plant_behind(const ag::detail::Node* before, const std::string& op) {
   for (ag::detail::Node* node = last_node(); node != before; node = node->previous) {
     ag::detail::Description d;
     node->type->describe(*node, d);
-    if (d.op == op && d.operands.size() > plant.operand && d.operands[plant.operand].place.differentiable())
+    if (d.op != op || d.operands.size() <= plant.operand) continue;
+    const auto& operand = d.operands[plant.operand];
+    // Of a value that is two operands, a mistake in one could be one in the other.
+    const auto same = [&](const auto& other) { return other.place == operand.place; };
+    if (operand.place.differentiable() && std::count_if(d.operands.begin(), d.operands.end(), same) == 1)
       found = node;
   }
   if (!found) return;
@@ -472,7 +477,7 @@ Count plant_in_custom_ops() {
 
 }  // namespace
 
-TEST_CASE("of a hundred wrong rules in an unrolled GRU, gradcheck names at least ninety-five") {
+TEST_CASE("of more than a hundred wrong rules in an unrolled GRU, gradcheck names all") {
   Count all;
   for (const auto& kind : {std::pair<std::string, Count (*)()>{"rules of the library", &plant_in_library},
                            {"rules within the GRU", &plant_in_gru},
@@ -486,9 +491,9 @@ TEST_CASE("of a hundred wrong rules in an unrolled GRU, gradcheck names at least
     all.add(count);
   }
   MESSAGE(all.named, " of ", all.planted, " wrong rules named in all");
-  CHECK(all.planted >= 100);
-  CHECK(all.named * 100 >= 95 * all.planted);
-  CHECK(all.mistakes_told * 100 >= 95 * all.mistakes);
+  CHECK(all.planted > 140);
+  CHECK(all.named == all.planted);
+  CHECK(all.mistakes_told == all.mistakes);
 }
 
 TEST_CASE("where every rule is right, the same models pass") {
