@@ -1,6 +1,7 @@
 // grad: derivatives with respect to chosen values, of any order.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,12 @@ Var<T> grad(const Var<T>& output, const Var<T>& input, GradOptions options = {})
 template <class T>
 std::vector<Var<T>> grad(const Var<T>& output, const std::vector<Var<T>>& inputs, GradOptions options = {}) {
   return grad(output, std::span<const Var<T>>(inputs), options);
+}
+/// The same for inputs in braces: a vector, of one entry too.
+template <class T>
+std::vector<Var<T>> grad(const Var<T>& output, std::initializer_list<Var<T>> inputs,
+                         GradOptions options = {}) {
+  return grad(output, std::span<const Var<T>>(inputs.begin(), inputs.size()), options);
 }
 
 }  // namespace autograd

@@ -308,6 +308,8 @@ GradcheckReport gradcheck(const CheckedFunction& f, Vars inputs, GradcheckOption
     if (!inputs[i].is_variable()) inputs[i] = variable(inputs[i].array().copy());
   }
   GradcheckReport report;
+  report.atol = options.atol;
+  report.rtol = options.rtol;
   const Restore restore(inputs);
   check_order(
       1, [&] { return scalar(f(inputs)); }, inputs, options, report);
@@ -354,11 +356,14 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
   const auto flags = out.flags();
   const auto precision = out.precision();
   out << "gradcheck: " << report.checked << " entries, largest error " << std::scientific
-      << std::setprecision(2) << report.largest_error << ", "
-      << (report ? "all agree" : std::to_string(report.mismatches.size()) + " differ");
-  out << std::defaultfloat << std::setprecision(10);
+      << std::setprecision(2) << report.largest_error << ", " << std::defaultfloat;
+  if (report)
+    out << "all agree within " << report.atol << " + " << report.rtol << " of each";
+  else
+    out << report.mismatches.size() << " differ";
+  out << std::setprecision(10);
   if (!report.kinks.empty()) {
-    out << "; " << report.kinks.size() << " at a kink, where either side's slope will do";
+    out << "; " << report.kinks.size() << " at a kink, or where only a smaller step agrees";
     for (std::size_t i = 0; i < report.kinked_ops.size(); ++i)
       out << (i ? ", " : " (of ") << report.kinked_ops[i] << (i + 1 == report.kinked_ops.size() ? ")" : "");
   }

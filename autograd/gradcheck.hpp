@@ -60,6 +60,7 @@ struct GradcheckCulprit {
 struct GradcheckReport {
   std::size_t checked = 0;                    ///< entries (or directions) compared
   double largest_error = 0;                   ///< of |analytic - numeric|, without kinks
+  double atol = 0, rtol = 0;                  ///< as the options said
   std::vector<GradcheckMismatch> mismatches;  ///< the worst first
   std::vector<GradcheckKink> kinks;           ///< no errors
   std::vector<std::string> kinked_ops;        ///< the ops that are at a kink, with their scopes

@@ -20,8 +20,8 @@ double clip_grad_norm(Gradients& gradients, double max_norm) {
   const double norm = gradients.norm();
   if (!std::isfinite(norm))
     fail("clip_grad_norm: the norm of the gradients is ", norm,
-         "; lower the learning rate or look for the first loss "
-         "that is not finite");
+         "; lower the learning rate, or look for the first value that is not finite, which a Tape made with "
+         "{.detect_anomaly = true} names");
   const double factor = max_norm / (norm + 1e-6);
   if (factor < 1) gradients.scale(factor);
   return norm;
@@ -85,9 +85,11 @@ void step_all(const char* optimiser, std::vector<Var<T>>& parameters, const Grad
     if (!all_finite(g, parameters[i].size()))
       fail(optimiser, ": the gradient of ", called(parameters[i], "parameter " + std::to_string(i)),
            " of shape ", parameters[i].shape(),
-           " is not finite; lower the learning rate, clip the gradients, or look for the first loss that is "
-           "not finite");
+           " is not finite; lower the learning rate, clip the gradients, or look for the first value that is "
+           "not finite, which a Tape made with {.detect_anomaly = true} names");
   }
+  if (!any && !gradients.size())
+    fail(optimiser, ": the gradients are empty; give what tape.backward(loss) returns");
   if (!any)
     fail(optimiser, ": none of the ", parameters.size(),
          " parameters took part in the loss; give the gradients of a loss that was computed from them");

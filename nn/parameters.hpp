@@ -136,6 +136,14 @@ std::vector<ag::Var<value_type<First>>> parameters(const First& first, const Res
   return result;
 }
 
+/// Says what they lack.
+template <class First, class... Rest>
+requires(!(Module<First> && (Module<Rest> && ...))) void parameters(const First&, const Rest&...) {
+  static_assert(Module<First> && (Module<Rest> && ...),
+                "parameters: one of these is no module: it has no `auto fields(auto&& visit)` that names its "
+                "parameters and layers, as in `visit(\"x\", x), visit(\"h\", h);`");
+}
+
 /// The variables that took part in what a tape recorded and that are no parameters of these modules: those
 /// that a fields() has left out, which no optimiser of nn::parameters moves and save does not write. To be
 /// asked before backward, once; a tape made with {.trace = true} tells the scopes as well.

@@ -153,12 +153,19 @@ constexpr const char* kDamaged =
     "; the file is damaged or no safetensors file: write it anew (from PyTorch with "
     "safetensors.torch.save_file)";
 
+// Of a path that is relative: to what.
+std::string looked_in(const std::filesystem::path& path) {
+  std::error_code none;
+  return path.is_absolute() ? ""
+                            : " (the current folder is " + std::filesystem::current_path(none).string() + ")";
+}
+
 // A file to read from its beginning to its end.
 class Reader {
  public:
   Reader(const std::string& path, const std::string& at)
       : at_(at), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0) fail(at, ": cannot be opened: ", reason());
+    if (descriptor_ < 0) fail(at, ": cannot be opened: ", reason(), looked_in(path));
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -291,7 +298,8 @@ class Replacement {
       temporary_ += ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
       descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
       if (descriptor_ < 0 && (errno != EEXIST || attempt == 1000))
-        fail(at, ": cannot create ", temporary_.filename().string(), " beside it: ", reason());
+        fail(at, ": cannot create ", temporary_.filename().string(), " beside it: ", reason(),
+             errno == ENOENT ? "; make its folder first" : "", looked_in(target_));
     }
   }
   Replacement(const Replacement&) = delete;
@@ -409,8 +417,9 @@ Tensor to_tensor(const Array<T>& array) {
   return {array.shape(), kDtypeOf<T>, {bytes, bytes + array.size() * sizeof(T)}};
 }
 
-TensorFile read_safetensors(const std::string& path) {
-  const std::string at = "read_safetensors: " + path;
+namespace {
+
+TensorFile read(const std::string& path, const std::string& at) {
   Reader reader(path, at);
   const std::uint64_t size = reader.size();
   if (size < 8) fail(at, ": has ", size, " bytes, and a safetensors file at least 8", kDamaged);
@@ -447,6 +456,10 @@ TensorFile read_safetensors(const std::string& path) {
   }
   return result;
 }
+
+}  // namespace
+
+TensorFile read_safetensors(const std::string& path) { return read(path, "read_safetensors: " + path); }
 
 void write_safetensors(const std::string& path, const TensorFile& file) {
   const std::string at = "write_safetensors: " + path;
@@ -487,7 +500,7 @@ void load_parameters(const std::string& path, const NamedVars<T>& parameters) {
   for (const auto& [name, var] : parameters)
     if (!var.is_variable())
       fail(at, ": parameter ", in_quotes(name), " of the model is a constant; make it with variable()");
-  TensorMap tensors = read_safetensors(path).tensors;
+  TensorMap tensors = read(path, at).tensors;
 
   std::ostringstream problems;
   std::vector<std::pair<Var<T>, Tensor>> changes;

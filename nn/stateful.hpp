@@ -17,7 +17,7 @@ namespace nn {
 ///     lstm.reset();                            // before a sequence of its own
 ///
 /// What a call gives is attached to the tape that records; only what is kept is not. In evaluation, pieces so
-/// give what the whole sequence gives. A step at a time is faster with Stream.
+/// give what the whole sequence gives. For a step at a time there is Stream.
 template <class Net>
 class Stateful {
  public:

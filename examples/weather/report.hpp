@@ -78,7 +78,6 @@ inline nlohmann::json report(const Options& options, const std::vector<Day>& day
   row(ridge_label.str(), ridge_held_out, ridge_test);
   row(name + ", mean of " + seeds, model_held_out.mean, model_test.mean);
   row(name + ", standard deviation", model_held_out.deviation, model_test.deviation);
-  std::cout << "\nThe best figure known for the test year before was 2.671, by ridge regression.\n";
 
   const auto rounded = [](double x) { return std::round(x * 1e4) / 1e4; };
   return {{"cell", options.cell},

@@ -85,6 +85,23 @@ TEST_CASE("vjp takes several outputs and inputs") {
   CHECK(g[1].item() == 21);
 }
 
+TEST_CASE("inputs in braces give a vector of derivatives, a single one too") {
+  const auto w = test::random_variable({2, 3}, 1), v = test::random_variable({2, 3}, 2);
+  const ag::Tape tape;
+  const auto y = w * w * v;
+  const auto loss = sum(y);
+  constexpr ag::GradOptions kKeep{.keep_tape = true};
+  const auto one = ag::grad(loss, {w}, kKeep);
+  CHECK(one.size() == 1);
+  CHECK(one[0].shape() == ag::Shape{2, 3});
+  CHECK(numbers(one[0]) == numbers(ag::grad(loss, w, kKeep)));
+  CHECK(ag::grad(loss, {w, v}, kKeep).size() == 2);
+  CHECK(ag::vjp({y}, {w}, {v}, kKeep).size() == 1);
+  CHECK(numbers(ag::vjp({y}, {w}, {v}, kKeep)[0]) == numbers(ag::vjp(y, w, v, kKeep)));
+  CHECK(ag::hvp(loss, {w}, {v}, kKeep).size() == 1);
+  CHECK(numbers(ag::hvp(loss, {w}, {v}, kKeep)[0]) == numbers(ag::hvp(loss, w, v, kKeep)));
+}
+
 TEST_CASE("the Hessian of a quadratic form is its matrix, made symmetric") {
   const V x = ag::variable(constant({4}, 5).array().copy()), a = constant({4, 4}, 6);
   ag::Tape tape;

@@ -541,7 +541,8 @@ TEST_CASE("mistakes with losses") {
          nn::SGD<double>(nn::parameters(model)).step(tape.backward(loss));
        },
        "SGD: the gradient of encoder.weight of shape (4, 3) is not finite; lower the learning rate, clip the "
-       "gradients, or look for the first loss that is not finite"},
+       "gradients, or look for the first value that is not finite, which a Tape made with {.detect_anomaly = "
+       "true} names"},
   });
 }
 
@@ -656,6 +657,12 @@ TEST_CASE("mistakes with optimisers") {
        },
        "Adam: none of the 4 parameters took part in the loss; give the gradients of a loss that was computed "
        "from them"},
+      {"no backward",
+       [] {
+         nn::Adam<double> adam(nn::parameters(named_model()));
+         adam.step({});
+       },
+       "Adam: the gradients are empty; give what tape.backward(loss) returns"},
       {"a gradient that is infinite",
        [] {
          const Var w = leaf({2}), x = named("scale", {});
@@ -663,7 +670,8 @@ TEST_CASE("mistakes with optimisers") {
          nn::SGD<double>({w, x}).step(tape.backward(ag::sum(w / (x - 1))));
        },
        "SGD: the gradient of parameter 0 of shape (2,) is not finite; lower the learning rate, clip the "
-       "gradients, or look for the first loss that is not finite"},
+       "gradients, or look for the first value that is not finite, which a Tape made with {.detect_anomaly = "
+       "true} names"},
       {"gradients that are NaN, clipped",
        [] {
          const Var w = leaf({2});
@@ -671,8 +679,8 @@ TEST_CASE("mistakes with optimisers") {
          ag::Gradients gradients = tape.backward(ag::sum(w * NAN));
          nn::clip_grad_norm(gradients, 1);
        },
-       "clip_grad_norm: the norm of the gradients is nan; lower the learning rate or look for the first loss "
-       "that is not finite"},
+       "clip_grad_norm: the norm of the gradients is nan; lower the learning rate, or look for the first "
+       "value that is not finite, which a Tape made with {.detect_anomaly = true} names"},
       {"clipping to 0",
        [] {
          ag::Gradients gradients;
