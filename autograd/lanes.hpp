@@ -95,13 +95,20 @@ struct Dual {
   Partials partial;
   StashCursor<T>* stash;
 
-  Dual(const Batch<T>& v, const Partials& p, StashCursor<T>* s) : value(v), partial(p), stash(s) {}
-  Dual(const Dual& other) : value(other.value), partial(other.partial), stash(other.stash) {}  // as of Lane
+  Dual(const Batch<T>& v, const Partials& p, StashCursor<T>* s) : value(v), partial(each_of(p)), stash(s) {}
+  Dual(const Dual& other) : value(other.value), partial(each_of(other.partial)), stash(other.stash) {}
   Dual& operator=(const Dual& other) {
     value = other.value;
-    partial = other.partial;
+    partial = each_of(other.partial);
     stash = other.stash;
     return *this;
+  }
+
+  // A copy, one by one: of an array compilers make copies in parts of registers, in memory, for which whole
+  // registers then have to wait.
+  [[gnu::always_inline]] static Partials each_of(const Partials& p) {
+    return [&]<std::size_t... kI>(std::index_sequence<kI...>) { return Partials{p[kI]...}; }
+    (std::make_index_sequence<std::popcount(kLive)>{});
   }
 
   template <std::size_t kInput>
