@@ -109,8 +109,8 @@ void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const
 
 }  // namespace
 
-bool prefer_panels(std::size_t m, std::size_t n, std::size_t k) {
-  return kWide && m > 1 && n > 1 && k > 1 && m * n * k >= kWorthPanels && !on_threads(m * n * k);
+bool prefer_panels(std::size_t multiplications) {
+  return kWide && multiplications >= kWorthPanels && !on_threads(multiplications);
 }
 
 template <class T>

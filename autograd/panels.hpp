@@ -14,7 +14,10 @@ namespace autograd::detail {
 
 // Whether a product of these sizes, of a matrix whose panels are there, is computed faster from them than by
 // BLAS (measured). Not on several threads.
-bool prefer_panels(std::size_t m, std::size_t n, std::size_t k);
+bool prefer_panels(std::size_t multiplications);
+inline bool prefer_panels(std::size_t m, std::size_t n, std::size_t k) {
+  return m > 1 && n > 1 && k > 1 && prefer_panels(m * n * k);
+}
 
 // Elements of the panels of a matrix (k x n).
 template <class T>
