@@ -2,6 +2,10 @@
 // nothing.
 #pragma once
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -42,8 +46,30 @@ template <class Word>
   return x;
 }
 
-// The header of a block; the elements follow it. The count is a plain integer while only the thread of a tape
-// can hold the block, and atomic once the block may be seen by others (see publish).
+// Whether the process has had no other thread so far. (What glibc tells; where it does not, this is false.)
+inline bool single_threaded() {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded;
+#else
+  return false;
+#endif
+}
+
+// References to what threads may share are counted atomically, 6 ns each time, unless there is but one thread.
+inline void add_reference(std::uint32_t& references, bool published) {
+  if (published && !single_threaded())
+    __atomic_fetch_add(&references, 1u, __ATOMIC_RELAXED);
+  else
+    ++references;
+}
+// Whether it was the last.
+inline bool remove_reference(std::uint32_t& references, bool published) {
+  if (published && !single_threaded()) return __atomic_sub_fetch(&references, 1u, __ATOMIC_ACQ_REL) == 0;
+  return --references == 0;
+}
+
+// The header of a block; the elements follow it. Only the thread of a tape can hold the block, unless it was
+// published.
 struct alignas(64) Block {
   std::uint32_t references;
   std::uint16_t size_class;
@@ -76,20 +102,12 @@ inline void publish(Block* block) {
 }
 
 inline Block* retain(Block* block) {
-  if (block) {
-    if (block->published)
-      __atomic_fetch_add(&block->references, 1u, __ATOMIC_RELAXED);
-    else
-      ++block->references;
-  }
+  if (block) add_reference(block->references, block->published);
   return block;
 }
 
 inline void release(Block* block) {
-  if (!block) return;
-  if (block->published ? __atomic_sub_fetch(&block->references, 1u, __ATOMIC_ACQ_REL) == 0
-                       : --block->references == 0)
-    free_block(block);
+  if (block && remove_reference(block->references, block->published)) free_block(block);
 }
 
 // One reference to a block. The interface of a smart pointer, so that xtensor's adaptors can hold it.

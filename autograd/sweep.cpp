@@ -190,7 +190,7 @@ template void Sweep::product(std::uint32_t, const double*, Block*, const double*
 bool Sweep::reserve_rows(Slot& slot) {
   Deferred& d = deferred_[slot.gathered - 1];
   if (!d.g.packed || d.reserved || at_once_ || slot.keep || !slot.size) return false;
-  const std::size_t rows = slot.size / d.out, bytes = slot.size * slot.element_bytes;
+  const std::size_t rows = slot.size == d.out ? 1 : slot.size / d.out, bytes = slot.size * slot.element_bytes;
   if (rows >= kFlushRows) return false;
   if (d.rows && (d.rows + rows > kFlushRows || !has_room(d.g, bytes))) d.flush(*this, d);
   if (!d.rows) d.g.first = d.g.begin() + kFlushRows * d.out * slot.element_bytes;

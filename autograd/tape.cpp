@@ -17,7 +17,16 @@ namespace {
 
 // Storages of ended tapes, for the next ones of this thread.
 thread_local std::vector<std::unique_ptr<TapeStorage>> idle;
-std::atomic<std::uint64_t> last_id{0};
+
+// Ids of tapes. A thread takes many at once: what threads share is slow to write.
+constexpr std::uint64_t kIdsAtOnce = 1 << 16;
+std::atomic<std::uint64_t> ids_taken{0};
+thread_local constinit std::uint64_t last_id = 0;
+
+std::uint64_t next_id() {
+  if (last_id % kIdsAtOnce == 0) last_id = ids_taken.fetch_add(kIdsAtOnce);
+  return ++last_id;
+}
 
 // The latest tapes of this thread that have ended and were made in a scope.
 constexpr std::size_t kRemembered = 16;
@@ -55,12 +64,12 @@ void TapeStorage::rehash_leaves(std::size_t size) {  // of a power of two
   }
 }
 
-Leaf* TapeStorage::find_leaf(const Block* block) {
+Leaf* TapeStorage::search_leaf(const Block* block) {
   if (leaf_table.empty()) return nullptr;
   const std::size_t mask = leaf_table.size() - 1;
   for (std::size_t at = hash(block) & mask; leaf_table[at]; at = (at + 1) & mask) {
-    Leaf& leaf = leaves[leaf_table[at] - 1];
-    if (leaf.block == block) return &leaf;
+    const std::size_t i = leaf_table[at] - 1;
+    if (leaves[i].block == block) return &leaves[latest_leaf = i];
   }
   return nullptr;
 }
@@ -217,7 +226,7 @@ Tape::Tape(TapeOptions options) {
     storage_ = idle.back().release();
     idle.pop_back();
   }
-  storage_->id = ++last_id;
+  storage_->id = next_id();
   storage_->origin.id = storage_->id;
   storage_->origin.scope[0] = 0;
   if (context.scope) context.scope->copy_name(storage_->origin.scope, sizeof storage_->origin.scope);

@@ -163,6 +163,7 @@ struct TapeStorage {
   Slots slots;
   std::vector<Leaf> leaves;
   std::vector<std::uint32_t> leaf_table;  // open addressing: 1 + index of a leaf, by block
+  std::size_t latest_leaf = 0;            // index of that looked for last
   std::vector<Deferred> deferred;
   std::size_t nodes = 0;
   Trace* trace = nullptr;  // what it notes of its nodes, if it was asked to
@@ -223,7 +224,13 @@ struct TapeStorage {
 
   // Of a variable: met now, if it was not before.
   SlotId leaf_slot(ValueBase* value, Block* block);
-  Leaf* find_leaf(const Block* block);
+  // Most are looked for in the order in which they were met, and more than once.
+  Leaf* find_leaf(const Block* block) {
+    for (const std::size_t i : {latest_leaf, latest_leaf + 1})
+      if (i < leaves.size() && leaves[i].block == block) return &leaves[latest_leaf = i];
+    return search_leaf(block);
+  }
+  Leaf* search_leaf(const Block* block);
   void meet(Leaf& leaf, ValueBase* value);
   // 1 + index of the deferred product of a weight and a bias.
   std::uint32_t deferred_product(Place weight, Place bias, std::size_t in, std::size_t out, bool out_by_in);

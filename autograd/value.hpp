@@ -58,21 +58,14 @@ inline void share(ValueBase* value) {
 }
 
 inline ValueBase* retain(ValueBase* value) {
-  if (value) {
-    if (value->published)
-      __atomic_fetch_add(&value->references, 1u, __ATOMIC_RELAXED);
-    else
-      ++value->references;
-  }
+  if (value) add_reference(value->references, value->published);
   return value;
 }
 
 void free_value(ValueBase* value);  // no reference left
 
 inline void release(ValueBase* value) {
-  if (value && (value->published ? __atomic_sub_fetch(&value->references, 1u, __ATOMIC_ACQ_REL) == 0
-                                 : --value->references == 0))
-    free_value(value);
+  if (value && remove_reference(value->references, value->published)) free_value(value);
 }
 
 }  // namespace autograd::detail

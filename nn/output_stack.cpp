@@ -45,7 +45,7 @@ void OutputStack<T>::make_stack(const ag::Shape& step) {
     T* const data = static_cast<T*>(made.block->data());
     stack_ = {std::move(made.block), data, all};
   } else {
-    stack_ = ag::Array<T>(all);
+    stack_ = context.confined ? ag::Array<T>::confined(all) : ag::Array<T>(all);
     if (tape_) {
       tape_->check_slot(stack_.size());
       tape_->slots[slot_].size = stack_.size();

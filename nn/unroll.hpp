@@ -42,15 +42,17 @@ void check_given_state(S& given, S& initial, std::size_t batch) {
 
 // All that unroll does around the steps: checks, the order of the axes, and what lies past a sequence's end.
 template <class C, class T, class OnStep>
-Unrolled<T, CellState<C>> unroll_checked(const C& cell, ag::Var<T> x, CellState<C>* given,
+Unrolled<T, CellState<C>> unroll_checked(const C& cell, const ag::Var<T>& input, CellState<C>* given,
                                          const UnrollOptions& options, OnStep&& on_step) {
-  x.require_value("unroll");
+  input.require_value("unroll");
   const bool batch_first = options.batch_first || is_batch_first(cell);
-  need_sequence(x.shape(), batch_first);
+  need_sequence(input.shape(), batch_first);
   UnrollOptions inner = options;
   inner.batch_first = false;
-  if (batch_first) x = swap_leading_axes(x);
-  const std::size_t steps = x.shape(0), batch = x.shape(1);
+  const ag::Var<T>* x = &input;
+  ag::Var<T> changed;
+  if (batch_first) x = &(changed = swap_leading_axes(*x));
+  const std::size_t steps = x->shape(0), batch = x->shape(1);
   options.lengths.check(steps, batch);
   CellState<C> state = cell.initial_state(batch);
   if (given) {
@@ -60,15 +62,15 @@ Unrolled<T, CellState<C>> unroll_checked(const C& cell, ag::Var<T> x, CellState<
   ag::Var<T> active;  // (T, B, 1)
   if (options.lengths.ragged(steps)) {
     active = active_steps<T>(options.lengths, steps);
-    x = where(active, x, 0);  // padding may hold anything, even what is not a number
+    x = &(changed = where(active, *x, 0));  // padding may hold anything, even what is not a number
   } else {
     inner.lengths = {};
   }
   Unrolled<T, CellState<C>> result = [&] {
     if constexpr (std::is_same_v<std::remove_cvref_t<OnStep>, NoCallback>)
-      return unroll_within(cell, x, std::move(state), inner);
+      return unroll_within(cell, *x, std::move(state), inner);
     else
-      return run(cell, x, std::move(state), inner, on_step);
+      return run(cell, *x, std::move(state), inner, on_step);
   }();
   if (options.last_only) return result;
   if (active.defined()) {

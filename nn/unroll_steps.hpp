@@ -147,21 +147,23 @@ Unrolled<T, CellState<C>> run_steps(const C& cell, const ag::Var<T>& x, const St
   for (std::size_t done = 0, count = 0; done < steps; done += count) {
     count = std::min(at_once, steps - done);
     const std::size_t begin = plan.reverse ? steps - done - count : done;
-    ag::Var<T> inputs = count == steps ? x : x.slice(begin, begin + count);
+    const ag::Var<T> part = count == steps ? ag::Var<T>() : x.slice(begin, begin + count);
+    const ag::Var<T>* inputs = count == steps ? &x : &part;
+    [[maybe_unused]] ag::Var<T> projected;
     bool sole = false;  // nobody but this function sees the projected inputs
     if constexpr (HasProject<C, T>) {
-      ag::Var<T> projected = cell.project(inputs);
+      projected = cell.project(*inputs);
       sole = projected.fresh();
       if (projected.rank() == 0 || projected.shape(0) != count)
         fail("unroll: the cell's project made shape ", projected.shape(), " from an input of shape ",
-             inputs.shape(), "; the first axis must stay the time steps");
-      inputs = std::move(projected);
+             inputs->shape(), "; the first axis must stay the time steps");
+      inputs = &projected;
     }
     for (std::size_t k = 0; k < count; ++k) {
       const std::size_t in_part = plan.reverse ? count - 1 - k : k, at = begin + in_part, t = first + at;
       const ag::Scope step("step", t);
       randomness.begin_step(t);
-      ag::Var<T> input = inputs[in_part];
+      ag::Var<T> input = (*inputs)[in_part];
       if (sole) input.mark_fresh();
       if (outputs) outputs->before_step(at);
       auto result = cell.step(std::move(input), std::as_const(state));
