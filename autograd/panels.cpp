@@ -9,13 +9,13 @@ namespace {
 // Of the registers, the sums take kRows x 3; on narrower vectors BLAS has kernels for processors that this
 // code was not compiled for.
 #if defined(__AVX512F__)
-constexpr bool kWide = true;
+constexpr bool kWide = true, kWidest = true;
 constexpr std::size_t kRows = 8;
 #elif defined(__AVX2__) && defined(__FMA__)
-constexpr bool kWide = true;
+constexpr bool kWide = true, kWidest = false;
 constexpr std::size_t kRows = 4;
 #else
-constexpr bool kWide = false;
+constexpr bool kWide = false, kWidest = false;
 constexpr std::size_t kRows = 4;
 #endif
 
@@ -23,6 +23,8 @@ constexpr std::size_t kRows = 4;
 constexpr std::size_t kWorthPanels = 4096;
 // Terms that are summed before the sum is added to C: so many rows have a panel, and fewer bits are lost.
 constexpr std::size_t kTerms = 256;
+// Elements of C up to which A^T B is computed here, and columns from which on.
+constexpr std::size_t kMostTransposed = 49152, kLeastColumns = 32;
 // Rows of A that all panels are multiplied with before the next ones; so many terms of them stay in the
 // cache.
 constexpr std::size_t kRowsAtOnce = 256;
@@ -44,11 +46,18 @@ struct Ahead {
   std::size_t lines;
 };
 
-// kRowsHere x kVectors vectors of C.
-template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail>
-[[gnu::always_inline]] inline void panel_tile(std::size_t k, const T* a, std::size_t lda, const T* panel,
-                                              bool accumulate, const T* bias, T* c, std::size_t ldc,
-                                              const LastVector<T>& last, Ahead ahead) {
+// How the factors lie.
+enum class Lie {
+  panels,      // A row-major, and B in panels
+  transposed,  // the transpose of A row-major, and B row-major
+};
+
+// kRowsHere x kVectors vectors of C. Element (i, p) of A lies at a[i a_row + p a_col], row p of B at b + p
+// b_row.
+template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Lie kLie>
+[[gnu::always_inline]] inline void panel_tile(std::size_t k, const T* a, std::size_t a_row, std::size_t a_col,
+                                              const T* b, std::size_t b_row, bool accumulate, const T* bias,
+                                              T* c, std::size_t ldc, const LastVector<T>& last, Ahead ahead) {
   using B = Batch<T>;
   B sum[kRowsHere][kVectors];
 #pragma GCC unroll 32
@@ -56,12 +65,15 @@ template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail>
   for (std::size_t p = 0; p < k; ++p) {
     B vector[kVectors];
 #pragma GCC unroll 4
-    for (std::size_t v = 0; v < kVectors; ++v)
-      vector[v] = B::load_unaligned(panel + (p * kVectors + v) * kLanes<T>);
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const T* const from = b + p * b_row + v * kLanes<T>;
+      const bool partial = kTail && kLie != Lie::panels && v == kVectors - 1;
+      vector[v] = partial ? last.load(from) : B::load_unaligned(from);
+    }
     if (p < ahead.lines) __builtin_prefetch(ahead.from + p * kCacheLine, 0, 2);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kRowsHere; ++r) {
-      const B factor(a[r * lda + p]);
+      const B factor(a[r * a_row + p * a_col]);
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) sum[r][v] = xsimd::fma(factor, vector[v], sum[r][v]);
     }
@@ -85,19 +97,22 @@ template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail>
     }
 }
 
-// Adds the terms of one panel to its columns of C. `behind` tells that another panel lies behind it.
-template <class T, std::size_t kVectors, bool kTail>
+// Adds the terms of one panel, or of as many columns of B, to its columns of C. `behind` tells that another
+// panel lies behind it.
+template <class T, std::size_t kVectors, bool kTail, Lie kLie>
 void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const T* a, std::size_t lda,
-                    const T* panel, bool behind, bool accumulate, const T* bias, T* c, std::size_t ldc) {
+                    const T* b, std::size_t ldb, bool behind, bool accumulate, const T* bias, T* c,
+                    std::size_t ldc) {
   constexpr std::size_t kWidth = kVectors * kLanes<T>;
+  const std::size_t a_row = kLie == Lie::panels ? lda : 1, a_col = kLie == Lie::panels ? 1 : lda;
+  const std::size_t b_row = kLie == Lie::panels ? kWidth : ldb;
   const LastVector<T> last(kTail ? columns + kLanes<T> - kWidth : 0);
   const std::size_t lines = terms * kWidth * sizeof(T) / kCacheLine, tiles = (m + kRows - 1) / kRows;
-  Ahead ahead{reinterpret_cast<const char*>(panel + terms * kWidth),
-              behind ? (lines + tiles - 1) / tiles : 0};
+  Ahead ahead{reinterpret_cast<const char*>(b + terms * b_row), behind ? (lines + tiles - 1) / tiles : 0};
   std::size_t i = 0;
   const auto rows = [&]<std::size_t kRowsHere>() __attribute__((always_inline)) {
-    panel_tile<T, kRowsHere, kVectors, kTail>(terms, a + i * lda, lda, panel, accumulate, bias, c + i * ldc,
-                                              ldc, last, ahead);
+    panel_tile<T, kRowsHere, kVectors, kTail, kLie>(terms, a + i * a_row, a_row, a_col, b, b_row, accumulate,
+                                                    bias, c + i * ldc, ldc, last, ahead);
     ahead.from += ahead.lines * kCacheLine;
     i += kRowsHere;
   };
@@ -107,10 +122,35 @@ void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const
   if (i < m) rows.template operator()<1>();
 }
 
+// Calls multiply<kVectors, kTail>(j, left, width) for the panels of n columns: each begins at column j, of
+// which `left` are left.
+template <class T>
+void for_each_panel(std::size_t n, auto&& multiply) {
+  for (std::size_t j = 0; j < n;) {
+    const std::size_t left = n - j, vectors = panel_vectors<T>(left), width = vectors * kLanes<T>;
+    const bool tail = left < width;
+    const auto call = [&]<std::size_t kVectors>() {
+      tail ? multiply.template operator()<kVectors, true>(j, left, width)
+           : multiply.template operator()<kVectors, false>(j, left, width);
+    };
+    if (vectors == 3)
+      call.template operator()<3>();
+    else if (vectors == 2)
+      call.template operator()<2>();
+    else
+      call.template operator()<1>();
+    j += width;
+  }
+}
+
 }  // namespace
 
 bool prefer_panels(std::size_t multiplications) {
   return kWide && multiplications >= kWorthPanels && !on_threads(multiplications);
+}
+
+bool prefer_own_transposed(std::size_t m, std::size_t n, std::size_t k) {
+  return kWidest && n >= kLeastColumns && m * n <= kMostTransposed && k <= kTerms && !on_threads(m * n * k);
 }
 
 template <class T>
@@ -145,32 +185,33 @@ void multiply_panels(std::size_t m, std::size_t n, std::size_t k, const T* a, st
     const T* panel = panels;
     for (std::size_t p = 0; p < k; p += kTerms) {
       const std::size_t terms = std::min(kTerms, k - p);
-      for (std::size_t j = 0; j < n;) {
-        const std::size_t left = n - j, vectors = panel_vectors<T>(left), width = vectors * kLanes<T>;
-        const auto multiply = [&]<std::size_t kVectors, bool kTail>() {
-          multiply_panel<T, kVectors, kTail>(rows, left, terms, a + i * lda + p, lda, panel,
-                                             left > width || p + terms < k, accumulate || p > 0,
-                                             bias && p == 0 ? bias + j : nullptr, c + i * ldc + j, ldc);
-        };
-        const bool tail = left < width;
-        if (vectors == 3)
-          tail ? multiply.template operator()<3, true>() : multiply.template operator()<3, false>();
-        else if (vectors == 2)
-          tail ? multiply.template operator()<2, true>() : multiply.template operator()<2, false>();
-        else
-          tail ? multiply.template operator()<1, true>() : multiply.template operator()<1, false>();
-        panel += terms * width;
-        j += width;
-      }
+      for_each_panel<T>(
+          n, [&]<std::size_t kVectors, bool kTail>(std::size_t j, std::size_t left, std::size_t width) {
+            multiply_panel<T, kVectors, kTail, Lie::panels>(
+                rows, left, terms, a + i * lda + p, lda, panel, 0, left > width || p + terms < k,
+                accumulate || p > 0, bias && p == 0 ? bias + j : nullptr, c + i * ldc + j, ldc);
+            panel += terms * width;
+          });
     }
   }
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                           \
-  template std::size_t panels_size<T>(std::size_t, std::size_t);                                        \
-  template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);                         \
-  template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t, const T*, \
-                                bool, const T*, T*, std::size_t);
+template <class T>
+void multiply_transposed(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
+                         std::size_t ldb, bool accumulate, T* c, std::size_t ldc) {
+  for_each_panel<T>(n, [&]<std::size_t kVectors, bool kTail>(std::size_t j, std::size_t left, std::size_t) {
+    multiply_panel<T, kVectors, kTail, Lie::transposed>(m, left, k, a, lda, b + j, ldb, false, accumulate,
+                                                        nullptr, c + j, ldc);
+  });
+}
+
+#define UNROLL_INSTANTIATE(T)                                                                               \
+  template std::size_t panels_size<T>(std::size_t, std::size_t);                                            \
+  template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);                             \
+  template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t, const T*,     \
+                                bool, const T*, T*, std::size_t);                                           \
+  template void multiply_transposed(std::size_t, std::size_t, std::size_t, const T*, std::size_t, const T*, \
+                                    std::size_t, bool, T*, std::size_t);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)
 #undef UNROLL_INSTANTIATE

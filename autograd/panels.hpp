@@ -32,11 +32,23 @@ template <class T>
 void multiply_panels(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
                      const T* panels, bool accumulate, const T* bias, T* c, std::size_t ldc);
 
-#define UNROLL_DECLARE(T)                                                                            \
-  extern template std::size_t panels_size<T>(std::size_t, std::size_t);                              \
-  extern template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);               \
-  extern template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t, \
-                                       const T*, bool, const T*, T*, std::size_t);
+// Whether a product A^T B of these sizes is computed faster here than by BLAS (measured). Not on several
+// threads.
+bool prefer_own_transposed(std::size_t m, std::size_t n, std::size_t k);
+
+// C (m x n) = A^T B [+ C], where A (k x m) and B (k x n) are row-major, without panels: the gradient of a
+// weight.
+template <class T>
+void multiply_transposed(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
+                         std::size_t ldb, bool accumulate, T* c, std::size_t ldc);
+
+#define UNROLL_DECLARE(T)                                                                                \
+  extern template std::size_t panels_size<T>(std::size_t, std::size_t);                                  \
+  extern template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);                   \
+  extern template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t,     \
+                                       const T*, bool, const T*, T*, std::size_t);                       \
+  extern template void multiply_transposed(std::size_t, std::size_t, std::size_t, const T*, std::size_t, \
+                                           const T*, std::size_t, bool, T*, std::size_t);
 UNROLL_DECLARE(float)
 UNROLL_DECLARE(double)
 #undef UNROLL_DECLARE
