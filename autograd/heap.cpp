@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "error.hpp"
+
 #if __has_include(<sys/mman.h>)
 #include <sys/mman.h>
 #endif

@@ -8,8 +8,6 @@
 
 #include <cstddef>
 
-#include "error.hpp"
-
 #if defined(__SANITIZE_ADDRESS__)
 #define UNROLL_ASAN 1
 #elif defined(__has_feature)

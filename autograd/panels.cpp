@@ -24,7 +24,7 @@ constexpr std::size_t kWorthPanels = 4096;
 // Terms that are summed before the sum is added to C: so many rows have a panel, and fewer bits are lost.
 constexpr std::size_t kTerms = 256;
 // Elements of C up to which A^T B is computed here, and columns from which on.
-constexpr std::size_t kMostTransposed = 49152, kLeastColumns = 32;
+constexpr std::size_t kMostTransposed = 48 * 1024, kLeastColumns = 32;
 // Rows of A that all panels are multiplied with before the next ones; so many terms of them stay in the
 // cache.
 constexpr std::size_t kRowsAtOnce = 256;

@@ -103,10 +103,6 @@ template void Sweep::pass<double>(Place, Place, std::size_t);
 
 namespace {
 
-// Rows that one product of a weight gradient gathers. Fewer make slow products, more leave the cache
-// (measured).
-constexpr std::size_t kFlushRows = 128;
-
 template <class T>
 void add_product(Sweep& sweep, const Deferred& d, const T* a, const T* g, std::size_t rows) {
   if (d.weight.differentiable()) {
@@ -136,9 +132,9 @@ void flush_rows(Sweep& sweep, Deferred& d) {
     if (!each->packed) release(std::exchange(each->block, nullptr));
 }
 
-// Puts rows of `width` bytes before `pending` ones; there is room for kFlushRows in all.
+// Puts rows of `width` bytes before `pending` ones; there is room for `most` in all.
 void gather(GatheredRows& to, const char* from, Block* block, std::size_t rows, std::size_t pending,
-            std::size_t width) {
+            std::size_t most, std::size_t width) {
   if (to.block == block && from + rows * width == to.first) {  // where they are to be: nothing to copy
     to.first = from;
     return;
@@ -149,13 +145,13 @@ void gather(GatheredRows& to, const char* from, Block* block, std::size_t rows, 
       to.block = retain(block);
       return;
     }
-    Block* const own = allocate_block(kFlushRows * width);
-    char* const at = static_cast<char*>(own->data()) + (kFlushRows - pending) * width;
+    Block* const own = allocate_block(most * width);
+    char* const at = static_cast<char*>(own->data()) + (most - pending) * width;
     std::memcpy(at, to.first, pending * width);
     release(to.block);
     to = {at, own, true};
   } else if (!pending) {
-    to.first = to.begin() + kFlushRows * width;
+    to.first = to.begin() + most * width;
   }
   to.first -= rows * width;
   std::memcpy(const_cast<char*>(to.first), from, rows * width);
@@ -171,15 +167,15 @@ void Sweep::product(std::uint32_t index, const T* a, Block* a_block, const T* g,
   const char *const a_rows = reinterpret_cast<const char*>(a), *const g_rows =
                                                                    reinterpret_cast<const char*>(g);
   const bool in_place = d.reserved && d.g.block == g_block && g_rows + rows * g_row == d.g.first;
-  if (rows >= kFlushRows || !rows || at_once_ || (d.reserved && !in_place))
+  if (rows >= d.enough_rows() || !rows || at_once_ || (d.reserved && !in_place))
     return add_product(*this, d, a, g, rows);
-  if (!in_place && (d.rows + rows > kFlushRows || (d.g.packed && !has_room(d.g, rows * g_row))))
+  if (!in_place && (d.rows + rows > d.most_rows() || (d.g.packed && !has_room(d.g, rows * g_row))))
     flush_rows<T>(*this, d);
   d.reserved = false;
   d.flush = flush_rows<T>;
   list_pending(index);
-  gather(d.a, a_rows, a_block, rows, d.rows, a_row);
-  gather(d.g, g_rows, g_block, rows, d.rows, g_row);
+  gather(d.a, a_rows, a_block, rows, d.rows, d.most_rows(), a_row);
+  gather(d.g, g_rows, g_block, rows, d.rows, d.most_rows(), g_row);
   d.rows += rows;
 }
 
@@ -191,9 +187,9 @@ bool Sweep::reserve_rows(Slot& slot) {
   Deferred& d = deferred_[slot.gathered - 1];
   if (!d.g.packed || d.reserved || at_once_ || slot.keep || !slot.size) return false;
   const std::size_t rows = slot.size == d.out ? 1 : slot.size / d.out, bytes = slot.size * slot.element_bytes;
-  if (rows >= kFlushRows) return false;
-  if (d.rows && (d.rows + rows > kFlushRows || !has_room(d.g, bytes))) d.flush(*this, d);
-  if (!d.rows) d.g.first = d.g.begin() + kFlushRows * d.out * slot.element_bytes;
+  if (rows >= d.enough_rows()) return false;
+  if (d.rows && (d.rows + rows > d.most_rows() || !has_room(d.g, bytes))) d.flush(*this, d);
+  if (!d.rows) d.g.first = d.g.begin() + d.most_rows() * d.out * slot.element_bytes;
   slot.gradient = retain(d.g.block);
   slot.data = const_cast<char*>(d.g.first) - bytes;
   return d.reserved = true;

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <span>
 #include <utility>
@@ -131,6 +130,13 @@ struct Deferred {
   std::uint32_t next_pending[2] = {0, 0};
   bool listed[2] = {false, false};
   void (*flush)(Sweep&, Deferred&) = nullptr;
+
+  // Rows that are gathered for one product: fewer make slow products, more leave the cache, and so does a
+  // large weight's gradient, of which each product reads and writes all (measured).
+  std::size_t most_rows() const { return is_large() ? 128 : 64; }
+  // Rows that are a product of their own when they come together.
+  std::size_t enough_rows() const { return is_large() ? 128 : 32; }
+  bool is_large() const { return in * out > 48 * 1024; }
 
   // Forgets the rows.
   void drop() {
