@@ -55,7 +55,8 @@ inline bool single_threaded() {
 #endif
 }
 
-// References to what threads may share are counted atomically, 6 ns each time, unless there is but one thread.
+// References to what threads may share are counted atomically, 6 ns each time, unless there is but one
+// thread.
 inline void add_reference(std::uint32_t& references, bool published) {
   if (published && !single_threaded())
     __atomic_fetch_add(&references, 1u, __ATOMIC_RELAXED);
