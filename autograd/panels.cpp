@@ -47,14 +47,14 @@ struct Ahead {
 };
 
 // How the factors lie.
-enum class Lie {
+enum class Factors {
   panels,      // A row-major, and B in panels
   transposed,  // the transpose of A row-major, and B row-major
 };
 
 // kRowsHere x kVectors vectors of C. Element (i, p) of A lies at a[i a_row + p a_col], row p of B at b + p
 // b_row.
-template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Lie kLie>
+template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Factors kFactors>
 [[gnu::always_inline]] inline void panel_tile(std::size_t k, const T* a, std::size_t a_row, std::size_t a_col,
                                               const T* b, std::size_t b_row, bool accumulate, const T* bias,
                                               T* c, std::size_t ldc, const LastVector<T>& last, Ahead ahead) {
@@ -67,7 +67,7 @@ template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Lie 
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
       const T* const from = b + p * b_row + v * kLanes<T>;
-      const bool partial = kTail && kLie != Lie::panels && v == kVectors - 1;
+      const bool partial = kTail && kFactors != Factors::panels && v == kVectors - 1;
       vector[v] = partial ? last.load(from) : B::load_unaligned(from);
     }
     if (p < ahead.lines) __builtin_prefetch(ahead.from + p * kCacheLine, 0, 2);
@@ -99,20 +99,22 @@ template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Lie 
 
 // Adds the terms of one panel, or of as many columns of B, to its columns of C. `behind` tells that another
 // panel lies behind it.
-template <class T, std::size_t kVectors, bool kTail, Lie kLie>
+template <class T, std::size_t kVectors, bool kTail, Factors kFactors>
 void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const T* a, std::size_t lda,
                     const T* b, std::size_t ldb, bool behind, bool accumulate, const T* bias, T* c,
                     std::size_t ldc) {
   constexpr std::size_t kWidth = kVectors * kLanes<T>;
-  const std::size_t a_row = kLie == Lie::panels ? lda : 1, a_col = kLie == Lie::panels ? 1 : lda;
-  const std::size_t b_row = kLie == Lie::panels ? kWidth : ldb;
+  const std::size_t a_row = kFactors == Factors::panels ? lda : 1,
+                    a_col = kFactors == Factors::panels ? 1 : lda;
+  const std::size_t b_row = kFactors == Factors::panels ? kWidth : ldb;
   const LastVector<T> last(kTail ? columns + kLanes<T> - kWidth : 0);
   const std::size_t lines = terms * kWidth * sizeof(T) / kCacheLine, tiles = (m + kRows - 1) / kRows;
-  Ahead ahead{reinterpret_cast<const char*>(b + terms * b_row), behind ? (lines + tiles - 1) / tiles : 0};
+  Ahead ahead{};
+  if (behind) ahead = {reinterpret_cast<const char*>(b + terms * b_row), (lines + tiles - 1) / tiles};
   std::size_t i = 0;
   const auto rows = [&]<std::size_t kRowsHere>() __attribute__((always_inline)) {
-    panel_tile<T, kRowsHere, kVectors, kTail, kLie>(terms, a + i * a_row, a_row, a_col, b, b_row, accumulate,
-                                                    bias, c + i * ldc, ldc, last, ahead);
+    panel_tile<T, kRowsHere, kVectors, kTail, kFactors>(terms, a + i * a_row, a_row, a_col, b, b_row,
+                                                        accumulate, bias, c + i * ldc, ldc, last, ahead);
     ahead.from += ahead.lines * kCacheLine;
     i += kRowsHere;
   };
@@ -187,7 +189,7 @@ void multiply_panels(std::size_t m, std::size_t n, std::size_t k, const T* a, st
       const std::size_t terms = std::min(kTerms, k - p);
       for_each_panel<T>(
           n, [&]<std::size_t kVectors, bool kTail>(std::size_t j, std::size_t left, std::size_t width) {
-            multiply_panel<T, kVectors, kTail, Lie::panels>(
+            multiply_panel<T, kVectors, kTail, Factors::panels>(
                 rows, left, terms, a + i * lda + p, lda, panel, 0, left > width || p + terms < k,
                 accumulate || p > 0, bias && p == 0 ? bias + j : nullptr, c + i * ldc + j, ldc);
             panel += terms * width;
@@ -200,8 +202,8 @@ template <class T>
 void multiply_transposed(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
                          std::size_t ldb, bool accumulate, T* c, std::size_t ldc) {
   for_each_panel<T>(n, [&]<std::size_t kVectors, bool kTail>(std::size_t j, std::size_t left, std::size_t) {
-    multiply_panel<T, kVectors, kTail, Lie::transposed>(m, left, k, a, lda, b + j, ldb, false, accumulate,
-                                                        nullptr, c + j, ldc);
+    multiply_panel<T, kVectors, kTail, Factors::transposed>(m, left, k, a, lda, b + j, ldb, false, accumulate,
+                                                            nullptr, c + j, ldc);
   });
 }
 

@@ -3,7 +3,8 @@
 //
 // Rows are taken in blocks, and columns in panels as wide as a few vectors. A panel of a block lies row after
 // row without gaps, in the order in which products read it; columns beyond the matrix are zero. An element of
-// a product is the same to the bit in a batch of whatever size.
+// a product is the same to the bit in a batch of whatever size. The same kernels multiply small matrices as
+// they lie, of which one is transposed.
 #pragma once
 
 #include <cstddef>
