@@ -51,8 +51,10 @@ class Runner:
         self.results.write(json.dumps(line) + "\n")
         self.results.flush()
 
-    def text(self, program, arguments, peer=False):
+    def text(self, program, arguments, peer=False, threads=None):
         environment = dict(os.environ)
+        if (threads or self.options.threads) == 1:  # or OpenBLAS starts threads when it is loaded
+            environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         if peer:
             environment["OPENBLAS_CORETYPE"] = self.kernel
         command = [str(program), *map(str, arguments)]
@@ -61,9 +63,9 @@ class Runner:
             sys.exit(f"run.py: {' '.join(command)} ended with {done.returncode}")
         return done.stdout
 
-    def run(self, table, round_, name, arguments, seconds=None, peer=False, folder=PROGRAMS):
+    def run(self, table, round_, name, arguments, seconds=None, folder=PROGRAMS, **how):
         arguments = [*arguments, "--seconds", self.options.seconds if seconds is None else seconds]
-        line = json.loads(self.text(folder / name, arguments, peer))
+        line = json.loads(self.text(folder / name, arguments, **how))
         self.keep({"table": table, "round": round_, "program": name, **line})
         if "torch" in line:
             self.torch = line["torch"]
@@ -152,7 +154,7 @@ class Tables:
                 progress(f"{name}: {size_name(size)} {cell}, round {round_ + 1}")
 
                 def measure(key, *run, **how):
-                    line = r.run(name, round_, *run, **how)
+                    line = r.run(name, round_, *run, threads=threads, **how)
                     times.setdefault(key, []).append(line["us_per_step"])
                     return line
 
