@@ -280,6 +280,20 @@ template <class T>
   return given.a && given.b && (!bias || given.bias) && (!addend || given.addend);
 }
 
+// Where nothing is recorded.
+template <class T>
+[[gnu::always_inline]] inline Var<T> product_without_tape(const Sizes& size, const Shape& shape,
+                                                          const Var<T>& a, Transpose ta, const Var<T>& b,
+                                                          Transpose tb, const Var<T>* bias, Var<T>* addend) {
+  const bool in_place = addend && addend->fresh();
+  const T* const added = addend ? addend->array().data() : nullptr;
+  Var<T> out = in_place ? std::move(*addend) : new_output<T>(shape, nullptr);
+  compute_product<T>(size, a.array(), ta, b.array(), tb, bias ? bias->array().data() : nullptr, added,
+                     out.shared()->array.data());
+  out.mark_fresh();
+  return out;
+}
+
 }  // namespace
 
 template <class T>
@@ -294,6 +308,11 @@ Var<T> record_product(const char* op, const Sizes& size, const Shape& shape, con
       (node->in_place() || node->result.value->array.shape() == shape) &&
       values_of(a, b, bias, addend, given) && node->repeated_by(*current, op, ta, tb, given, consumes, how))
     return node->repeat(*current, given, addend, how);
+  if (!current) {
+    for (const Var<T>* each : {&a, &b, bias, static_cast<const Var<T>*>(addend)})
+      if (each) each->require_value(op);
+    return product_without_tape(size, shape, a, ta, b, tb, bias, addend);
+  }
   const Place a_place = a.use(op, current), b_place = b.use(op, current);
   const Place bias_place = bias ? bias->use(op, current) : Place{};
   const Place addend_place = addend ? addend->use(op, current) : Place{};
@@ -407,8 +426,10 @@ Var<T> record_linear(const char* op, const Var<T>& x, const Var<T>& weight, Tran
          ", and both must be equal");
   std::size_t rows = 1;
   for (std::size_t axis = 0; axis + 1 < from.rank(); ++axis) rows *= from[axis];
-  return record_product(op, {rows, w[in_axis], w[out_axis]}, shape, x, Transpose::no, weight, t, bias,
-                        addend);
+  const Sizes size{rows, w[in_axis], w[out_axis]};
+  if (!current) [[unlikely]]
+    return product_without_tape(size, shape, x, Transpose::no, weight, t, bias, addend);
+  return record_product(op, size, shape, x, Transpose::no, weight, t, bias, addend);
 }
 
 #define UNROLL_INSTANTIATE(T)                                                                       \

@@ -28,7 +28,7 @@ struct Value : ValueBase {
 
 // Of the arguments of a Value.
 template <class T, class... Arguments>
-Value<T>* new_value(Arguments&&... arguments) {
+[[gnu::always_inline]] inline Value<T>* new_value(Arguments&&... arguments) {
   static_assert(sizeof(Value<T>) <= kRecordBytes);
   return new (allocate_record()) Value<T>(std::forward<Arguments>(arguments)...);
 }
