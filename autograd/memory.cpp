@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <mutex>
+#include <new>
 
 #include "weight_cache.hpp"
 
@@ -28,17 +29,32 @@ std::size_t bytes_of(std::size_t size_class) {
   return (((size_class - 1) % kSteps + kSteps + 1) << shift) * kHeapAlignment;
 }
 
+// Of a thread. It is made of constants, so that nobody has to ask whether it was made.
 struct Pool {
-  Block* free_list[kClasses] = {};
+  Block* free_blocks[kClasses] = {};
   MemoryStats stats;
   std::size_t resting_bytes = 0;
-  bool keeps_records = false;
-  ~Pool();
+  enum { unused, open, closed } state = unused;
+};
+thread_local constinit Pool pool;
+
+void trim();
+
+struct Closing {
+  ~Closing() {
+    trim();
+    pool.state = Pool::closed;
+  }
 };
 
-// Outlives the pool, so that a block released after the thread's pool is gone goes to the heap.
-thread_local bool pool_is_gone = false;
-thread_local Pool pool;
+// Whether the pool keeps what is freed: until it is closed, at the thread's end.
+bool keeps() {
+  if (pool.state == Pool::unused) [[unlikely]] {
+    thread_local const Closing closing;
+    pool.state = Pool::open;
+  }
+  return pool.state == Pool::open;
+}
 
 void poison([[maybe_unused]] Block* block) {
 #ifdef UNROLL_ASAN
@@ -53,10 +69,10 @@ void unpoison([[maybe_unused]] Block* block) {
 
 void* take_from_heap(std::size_t bytes) {
   void* const memory = bytes <= kLargestPiece ? cut_piece(bytes) : heap_allocate(bytes, Pages::ordinary);
-  if (pool_is_gone)
-    leave_slab();  // nobody would, at the thread's end
-  else
+  if (keeps())
     ++pool.stats.heap_requests;
+  else
+    leave_slab();  // nobody would, at the thread's end
   return memory;
 }
 void give_to_heap(void* memory, std::size_t bytes) {
@@ -64,9 +80,9 @@ void give_to_heap(void* memory, std::size_t bytes) {
 }
 void give_to_heap(Block* block) { give_to_heap(block, sizeof(Block) + block->capacity); }
 
-void trim(Pool& p) {
+void trim() {
   while (free_records) give_to_heap(allocate_record(), kRecordBytes);
-  for (Block*& head : p.free_list)
+  for (Block*& head : pool.free_blocks)
     while (head) {
       Block* block = std::exchange(head, head->next);
       unpoison(block);
@@ -75,47 +91,42 @@ void trim(Pool& p) {
   leave_slab();
 }
 
-Pool::~Pool() {
-  trim(*this);
-  pool_is_gone = true;
+void count_live(std::size_t bytes) {
+  MemoryStats& stats = pool.stats;
+  stats.live_bytes += bytes;
+  if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
 }
 
 // A block from the heap, of a class that has none.
 Block* new_block(std::size_t size_class) {
   const std::size_t capacity = bytes_of(size_class);
-  Block* block = static_cast<Block*>(take_from_heap(sizeof(Block) + capacity));
+  Block* const block = new (take_from_heap(sizeof(Block) + capacity)) Block{};
   block->capacity = capacity;
   block->size_class = static_cast<std::uint16_t>(size_class);
   return block;
+}
+
+// It is no variable any more.
+void end_variable(Block* block) {
+  delete std::exchange(block->name, nullptr);
+  block->variable_id = block->version = 0;
 }
 
 }  // namespace
 
 Block* allocate_block(std::size_t bytes) {
   const std::size_t size_class = class_of(bytes);
-  Block* block = nullptr;
-  if (pool_is_gone) [[unlikely]] {
-    block = new_block(size_class);
+  Block* block = pool.free_blocks[size_class];
+  if (block) [[likely]] {
+    pool.free_blocks[size_class] = block->next;
+    __builtin_prefetch(block->next, 1);  // the next request will want its header
+    unpoison(block);
   } else {
-    Pool& p = pool;
-    block = p.free_list[size_class];
-    if (block) [[likely]] {
-      p.free_list[size_class] = block->next;
-      __builtin_prefetch(block->next, 1);  // the next request will want its header
-      unpoison(block);
-    } else {
-      block = new_block(size_class);
-    }
-    MemoryStats& stats = p.stats;
-    stats.live_bytes += block->capacity;
-    if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
+    block = new_block(size_class);
   }
+  count_live(block->capacity);
   block->references = 1;
   block->published = false;
-  block->variable_id = 0;
-  block->version = 0;
-  block->name = nullptr;
-  block->kept = 0;
   return block;
 }
 
@@ -124,8 +135,7 @@ thread_local constinit void* free_records = nullptr;
 void* new_record() { return take_from_heap(kRecordBytes); }
 
 void free_first_record(void* record) {
-  if (pool_is_gone) return give_to_heap(record, kRecordBytes);
-  pool.keeps_records = true;  // so that there is a pool, which trims the list at its end
+  if (!keeps()) return give_to_heap(record, kRecordBytes);
   *static_cast<void**>(record) = nullptr;
   free_records = record;
 #ifdef UNROLL_ASAN
@@ -134,9 +144,11 @@ void free_first_record(void* record) {
 }
 
 void free_block(Block* block) {
-  if (block->variable_id) delete std::exchange(block->name, nullptr);
-  if (pool_is_gone) return give_to_heap(block);
-  Block*& head = pool.free_list[block->size_class];
+  if (block->variable_id) [[unlikely]]
+    end_variable(block);
+  if (!keeps()) [[unlikely]]
+    return give_to_heap(block);
+  Block*& head = pool.free_blocks[block->size_class];
   pool.stats.live_bytes -= block->capacity;  // wraps for a block of another thread; so does that thread's
   poison(block);
   block->next = head;
@@ -149,11 +161,8 @@ void rest(std::size_t bytes) {
 }
 
 void wake(std::size_t bytes) {
-  if (pool_is_gone) return;
-  MemoryStats& stats = pool.stats;
   pool.resting_bytes -= bytes;
-  stats.live_bytes += bytes;
-  if (stats.live_bytes > stats.peak_bytes) stats.peak_bytes = stats.live_bytes;
+  count_live(bytes);
 }
 
 void make_variable(Block* block, std::size_t elements) {
@@ -191,7 +200,7 @@ MemoryStats memory_stats() {
   MemoryStats stats = detail::pool.stats;
   stats.pooled_bytes = detail::pool.resting_bytes;
   stats.heap_bytes = detail::heap_bytes();
-  for (const detail::Block* block : detail::pool.free_list)
+  for (const detail::Block* block : detail::pool.free_blocks)
     for (; block; block = block->next) stats.pooled_bytes += block->capacity;
   return stats;
 }
@@ -199,7 +208,7 @@ void reset_peak_memory() { detail::pool.stats.peak_bytes = detail::pool.stats.li
 void release_pooled_memory() {
   detail::forget_ended_tapes();
   detail::forget_weights();
-  detail::trim(detail::pool);
+  detail::trim();
 }
 
 }  // namespace autograd

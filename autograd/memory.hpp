@@ -72,16 +72,16 @@ inline bool remove_reference(std::uint32_t& references, bool published) {
 // The header of a block; the elements follow it. Only the thread of a tape can hold the block, unless it was
 // published.
 struct alignas(64) Block {
-  std::uint32_t references;
-  std::uint16_t size_class;
-  bool published;
-  std::uint64_t variable_id;  // 0, or the identity of the differentiable variable that owns this memory
-  std::uint64_t version;      // counts the in-place updates of a variable
-  std::size_t variable_size;  // elements of the variable
-  std::size_t capacity;       // bytes
-  Block* next;                // in the pool
-  const std::string* name;    // of the variable, or null
-  std::uint32_t kept;         // how many of the references are those of values that nodes keep, see Replay
+  std::uint32_t references = 0;
+  std::uint16_t size_class = 0;
+  bool published = false;
+  std::uint64_t variable_id = 0;      // 0, or the identity of the variable that owns this memory
+  std::uint64_t version = 0;          // counts the in-place updates of a variable
+  std::size_t variable_size = 0;      // elements of the variable
+  std::size_t capacity = 0;           // bytes
+  Block* next = nullptr;              // in the pool
+  const std::string* name = nullptr;  // of the variable, or null
+  std::uint32_t kept = 0;  // how many of the references are those of values that nodes keep, see Replay
 
   void* data() { return word(reinterpret_cast<char*>(this) + sizeof(Block)); }
 };
