@@ -1,18 +1,20 @@
 // What checkpoints cost and save: a training step (forward, sum of the squares of the last output or of all,
 // backward) of an LSTM over ever longer sequences, plain and checkpointed at the square root of the steps.
-//
-// usage: bench_checkpoint [--all] [--longest T]        --all: the loss takes all outputs, not the last alone
 #include <algorithm>
 #include <autograd/autograd.hpp>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <nn/nn.hpp>
+
+#include "command_line.hpp"
 
 namespace ag = autograd;
 
 namespace {
+
+constexpr const char* kUsage =
+    "usage: bench_checkpoint [--all] [--longest T]\n"
+    "  --all   the loss takes all outputs, not the last alone\n";
 
 constexpr std::size_t kFeatures = 4, kHidden = 32;
 
@@ -47,16 +49,10 @@ Cost train(const Net& net, const ag::Var<float>& x, bool all) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool all = false;
-  std::size_t longest = 1'000'000;
-  for (int i = 1; i < argc; ++i) {
-    if (!std::strcmp(argv[i], "--all"))
-      all = true;
-    else if (!std::strcmp(argv[i], "--longest") && i + 1 < argc)
-      longest = std::strtoul(argv[++i], nullptr, 10);
-    else
-      return std::fprintf(stderr, "usage: bench_checkpoint [--all] [--longest T]\n"), 1;
-  }
+  bench::CommandLine line(argc, argv, kUsage);
+  const bool all = line.has("--all");
+  const std::size_t longest = line.count<std::size_t>("--longest", 1'000'000);
+  line.end();
   nn::Rng rng(1);
   const nn::LSTMCell<float> cell(kFeatures, kHidden, rng);
   std::printf(

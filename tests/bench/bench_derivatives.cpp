@@ -2,16 +2,14 @@
 // all parameters: the gradient, the Hessian-vector product and the Jacobian-vector product, each with the
 // forward pass that it differentiates. All are timed in turn, round after round; printed are medians and
 // their ratios, as a table in Markdown.
-//
-// usage: bench_derivatives [--rounds n]
 #include <algorithm>
 #include <autograd/autograd.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <nn/nn.hpp>
-#include <string>
+
+#include "command_line.hpp"
 
 namespace ag = autograd;
 
@@ -76,13 +74,9 @@ void run(const Size& size, int rounds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int rounds = 25;
-  if (argc == 3 && std::string(argv[1]) == "--rounds") {
-    rounds = std::max(1, std::atoi(argv[2]));
-  } else if (argc != 1) {
-    std::fprintf(stderr, "usage: bench_derivatives [--rounds n]\n");
-    return 2;
-  }
+  bench::CommandLine line(argc, argv, "usage: bench_derivatives [--rounds n]\n");
+  const int rounds = line.count("--rounds", 25);
+  line.end();
   std::puts(
       "| T,B,I,H | cell | type | forward us | jvp us | gradient us | hvp us | jvp / forward | hvp / gradient "
       "|");

@@ -4,17 +4,13 @@
 //   us_per_step     median, of eight steps timed together
 //   p99_9_us        99.9th percentile of single steps, less what reading the clock twice takes (clock_us)
 //   unroll_us       a step of unroll, median of passes over 1000 steps
-//
-// usage: bench_stream [--steps n]
 #include <algorithm>
 #include <autograd/autograd.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <nn/nn.hpp>
-#include <string>
-#include <vector>
+
+#include "command_line.hpp"
 
 namespace ag = autograd;
 
@@ -70,12 +66,10 @@ void time_cell(const char* name, std::size_t hidden, std::size_t steps) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::size_t steps = 400'000;
-  if (argc == 3 && !std::strcmp(argv[1], "--steps"))
-    steps = std::strtoul(argv[2], nullptr, 10);
-  else if (argc != 1)
-    return std::fprintf(stderr, "usage: bench_stream [--steps n]\n"), 1;
-  if (steps < kTogether) return std::fprintf(stderr, "bench_stream: at least %zu steps\n", kTogether), 1;
+  bench::CommandLine line(argc, argv, "usage: bench_stream [--steps n]\n");
+  const std::size_t steps = line.count<std::size_t>("--steps", 400'000);
+  line.end();
+  if (steps < kTogether) line.fail("--steps: at least " + std::to_string(kTogether));
   for (const std::size_t hidden : {16, 32, 64}) time_cell<nn::LSTMCell<float>>("lstm", hidden, steps);
   for (const std::size_t hidden : {16, 32, 64}) time_cell<nn::GRUCell<float>>("gru", hidden, steps);
 }

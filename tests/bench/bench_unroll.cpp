@@ -3,17 +3,12 @@
 // the library's (builtin). Beside the time it tells the memory and the heap allocations of a steady step.
 #include <sys/resource.h>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
-#include <sstream>
-#include <string>
 
 #include "allocations.hpp"
 #include "cells.hpp"
 #include "nn/data_parallel.hpp"
+#include "workload.hpp"
 
 namespace ag = autograd;
 
@@ -24,56 +19,39 @@ namespace ag = autograd;
 
 namespace {
 
-constexpr const char* kUsage =
-    "usage: bench_unroll --cell rnn|gru|lstm|mgu --impl custom|builtin --T n --B n --I n --H n --O n\n"
-    "                    --threads n --seconds s [--f64] [--evaluation] [--steps n]\n"
+const std::string kUsage =
+    "usage: bench_unroll " + bench::kWorkloadOptions +
+    "                    [--impl custom|builtin] [--evaluation] [--steps n]\n"
     "  --evaluation   the forward pass and the loss, without a tape\n"
     "  --steps n      after warming up takes n steps, in counted_steps(), without a clock\n";
 
-struct Arguments {
-  std::string cell = "rnn", impl = "custom";
-  std::size_t steps = 64, batch = 32, in = 64, hidden = 128, out = 64;
-  int threads = 1;
-  double seconds = 1;
-  bool f64 = false, evaluation = false;
-  std::size_t repetitions = 0;  // 0: as many as fit into `seconds`
+struct Arguments : bench::Workload<std::size_t> {
+  std::string impl;
+  bool evaluation;
+  std::size_t repetitions;  // 0: as many as fit into `seconds`
+
+  explicit Arguments(bench::CommandLine& line)
+      : Workload(line),
+        impl(line.one_of("--impl", {"custom", "builtin"})),
+        evaluation(line.has("--evaluation")),
+        repetitions(line.count<std::size_t>("--steps", 0)) {
+    line.end();
+  }
 };
 
 struct Memory {
   std::size_t kept = 0, peak = 0;  // bytes of values at the end of the forward pass, and most in the step
 };
 
-struct Times {
-  double median = 0, least = 0;
-  std::size_t count = 0;
-};
-
-template <class Step>
-Times time_steps(const Step& step, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point from) {
-    return std::chrono::duration<double>(Clock::now() - from).count();
-  };
-  std::vector<double> us;
-  const auto start = Clock::now();
-  while (since(start) < seconds || us.size() < 5) {
-    const auto begin = Clock::now();
-    step();
-    us.push_back(since(begin) * 1e6);
-  }
-  std::sort(us.begin(), us.end());
-  return {us[us.size() / 2], us[0], us.size()};
-}
-
 // Runs the steps that were asked for and prints what they took. `step` is given a Memory to fill, or null.
 void report(const Arguments& a, const auto& step, const double& loss) {
-  for (int i = 0; i < 3; ++i) step(nullptr);
+  bench::warm_up([&] { step(nullptr); });
   const std::size_t heap_before = ag::memory_stats().heap_requests;
-  Times times;
+  bench::Times times{0, 0, a.repetitions};
   if (a.repetitions)
     counted_steps([&] { step(nullptr); }, a.repetitions);
   else
-    times = time_steps([&] { step(nullptr); }, a.seconds);
+    times = bench::time_steps([&] { step(nullptr); }, a.seconds);
   const std::size_t heap_requests = ag::memory_stats().heap_requests - heap_before;
 
   constexpr std::size_t kCounted = 4;
@@ -93,19 +71,11 @@ void report(const Arguments& a, const auto& step, const double& loss) {
   std::ostringstream runtime;
   runtime << ag::runtime_info();
   std::printf(
-      "{\"impl\":\"%s\",\"mode\":\"%s\",\"cell\":\"%s\",\"T\":%zu,\"B\":%zu,\"I\":%zu,\"H\":%zu,"
-      "\"O\":%zu,\"threads\":%d,\"dtype\":\"%s\",",
-      a.impl.c_str(), a.evaluation ? "evaluation" : "training", a.cell.c_str(), a.steps, a.batch, a.in,
-      a.hidden, a.out, a.threads, a.f64 ? "f64" : "f32");
-  if (a.repetitions)
-    std::printf("\"reps\":%zu,", a.repetitions);
-  else
-    std::printf("\"us_per_step\":%.3f,\"min_us\":%.3f,\"reps\":%zu,", times.median, times.least, times.count);
-  std::printf(
-      "\"loss\":%.6g,\"kept_bytes\":%zu,\"peak_bytes\":%zu,\"pool_heap_requests\":%zu,"
-      "\"allocations_per_step\":%g,\"library_allocations_per_step\":%g,\"peak_rss_mb\":%.1f,"
-      "\"blas\":\"%s\",\"runtime\":\"%s\",\"compiler\":\"" __VERSION__ "\"}\n",
-      loss, memory.kept, memory.peak, heap_requests, static_cast<double>(allocations.own) / kCounted,
+      "{\"impl\":\"%s\",\"mode\":\"%s\",%s,%s,\"loss\":%.6g,\"kept_bytes\":%zu,\"peak_bytes\":%zu,"
+      "\"pool_heap_requests\":%zu,\"allocations_per_step\":%g,\"library_allocations_per_step\":%g,"
+      "\"peak_rss_mb\":%.1f,\"blas\":\"%s\",\"runtime\":\"%s\",\"compiler\":\"" __VERSION__ "\"}\n",
+      a.impl.c_str(), a.evaluation ? "evaluation" : "training", a.json().c_str(), times.json().c_str(), loss,
+      memory.kept, memory.peak, heap_requests, static_cast<double>(allocations.own) / kCounted,
       static_cast<double>(allocations.libraries) / kCounted, static_cast<double>(usage.ru_maxrss) / 1024,
       ag::runtime_info().blas_kernel.c_str(), runtime.str().c_str());
 }
@@ -167,47 +137,11 @@ void run(const Arguments& a) {
     either.template operator()<bench::MyMGU<T>, nn::MGUCell<T>>();
 }
 
-int usage(const std::string& why) {
-  std::fprintf(stderr, "bench_unroll: %s\n%s", why.c_str(), kUsage);
-  return 2;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  Arguments a;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (key == "--f64" || key == "--evaluation") {
-      (key == "--f64" ? a.f64 : a.evaluation) = true;
-      continue;
-    }
-    if (i + 1 == argc) return usage("no value for " + key);
-    const std::string value = argv[++i];
-    const auto number = [&] { return static_cast<std::size_t>(std::max(1L, std::atol(value.c_str()))); };
-    if (key == "--cell" && (value == "rnn" || value == "gru" || value == "lstm" || value == "mgu"))
-      a.cell = value;
-    else if (key == "--impl" && (value == "custom" || value == "builtin"))
-      a.impl = value;
-    else if (key == "--T")
-      a.steps = number();
-    else if (key == "--B")
-      a.batch = number();
-    else if (key == "--I")
-      a.in = number();
-    else if (key == "--H")
-      a.hidden = number();
-    else if (key == "--O")
-      a.out = number();
-    else if (key == "--threads")
-      a.threads = static_cast<int>(number());
-    else if (key == "--seconds")
-      a.seconds = std::atof(value.c_str());
-    else if (key == "--steps")
-      a.repetitions = number();
-    else
-      return usage("unknown option " + key + " " + value);
-  }
+  bench::CommandLine line(argc, argv, kUsage);
+  const Arguments a(line);
   ag::set_num_threads(a.evaluation ? a.threads : 1);  // training takes the threads for parts of the batch
 #ifndef BENCH_GUARD  // which has custom cells in float alone, and compiles in a third of the time
   if (a.f64) return run<double>(a), 0;

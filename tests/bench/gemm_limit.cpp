@@ -16,15 +16,11 @@
 #include <cblas.h>
 #include <dlfcn.h>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
-#include <string>
 #include <type_traits>
-#include <vector>
+
+#include "workload.hpp"
 
 #ifdef BENCH_HAVE_DNNL
 #include <dnnl.h>
@@ -37,15 +33,20 @@ char* openblas_get_corename();
 
 namespace {
 
-constexpr const char* kUsage =
-    "usage: gemm_limit --blas openblas|onednn --cell rnn|gru|lstm|mgu --T n --B n --I n --H n --O n\n"
-    "                  --threads n --seconds s [--f64]          oneDNN multiplies floats only\n";
+const std::string kUsage = "usage: gemm_limit --blas openblas|onednn " + bench::kWorkloadOptions +
+                           "                  oneDNN multiplies floats only\n";
 
-struct Arguments {
-  std::string blas = "openblas", cell = "lstm";
-  int t = 64, b = 32, i = 64, h = 128, o = 64, threads = 1;
-  double seconds = 1;
-  bool f64 = false;
+struct Arguments : bench::Workload<int> {
+  std::string blas;
+
+  explicit Arguments(bench::CommandLine& line)
+      : Workload(line), blas(line.one_of("--blas", {"openblas", "onednn"})) {
+    line.end();
+#ifndef BENCH_HAVE_DNNL
+    if (blas == "onednn") line.fail("built without oneDNN");
+#endif
+    if (blas == "onednn" && f64) line.fail("oneDNN multiplies floats only");
+  }
 };
 
 template <class T>
@@ -88,11 +89,11 @@ class Buffer {
 };
 
 template <class T>
-int run(const Arguments& a) {
+void run(const Arguments& a) {
   const int gates = a.cell == "rnn" ? 1 : a.cell == "mgu" ? 2 : a.cell == "gru" ? 3 : 4;
   const int parts = a.cell == "mgu" ? 2 : 1,
-            part = gates / parts * a.h;  // recurrent products, and their width
-  const int B = a.b, I = a.i, H = a.h, O = a.o, GH = gates * H, TB = a.t * B;
+            part = gates / parts * a.hidden;  // recurrent products, and their width
+  const int B = a.batch, I = a.in, H = a.hidden, O = a.out, GH = gates * H, TB = a.steps * B;
   const std::size_t rows = static_cast<std::size_t>(TB), state = static_cast<std::size_t>(B) * H;
   const Gemm<T> gemm{a.blas == "onednn"};
   Buffer<T> x(rows * I, 1), wx(static_cast<std::size_t>(I) * GH, .1),
@@ -104,14 +105,14 @@ int run(const Arguments& a) {
 
   const auto step = [&] {
     gemm(false, false, TB, GH, I, x, I, wx, GH, 0, p, GH);
-    for (int t = 0; t < a.t; ++t)
+    for (int t = 0; t < a.steps; ++t)
       for (int k = 0; k < parts; ++k)
         gemm(false, false, B, part, H, h + t * state, H, wh + k * H * H, part, 1,
              p + static_cast<std::size_t>(t) * B * GH + k * part, GH);
     gemm(false, false, TB, O, H, current, H, wy, O, 0, y, O);
     gemm(false, true, TB, H, O, dy, O, wy, O, 0, dh + state, H);
     gemm(true, false, H, O, TB, current, H, dy, O, 0, dwy, O);
-    for (int t = a.t - 1; t >= 0; --t)
+    for (int t = a.steps - 1; t >= 0; --t)
       for (int k = parts - 1; k >= 0; --k)
         gemm(false, true, B, H, part, dp + static_cast<std::size_t>(t) * B * GH + k * part, GH,
              wh + k * H * H, part, 1, dh + t * state, H);
@@ -121,73 +122,21 @@ int run(const Arguments& a) {
     std::memset(dh, 0, sizeof(T) * state);  // else it grows from step to step
   };
 
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point from) {
-    return std::chrono::duration<double>(Clock::now() - from).count();
-  };
-  for (int i = 0; i < 3; ++i) step();
-  std::vector<double> us;
-  const auto start = Clock::now();
-  while (since(start) < a.seconds || us.size() < 5) {
-    const auto begin = Clock::now();
-    step();
-    us.push_back(since(begin) * 1e6);
-  }
-  std::sort(us.begin(), us.end());
-  const double median = us[us.size() / 2];
+  bench::warm_up(step);
+  const bench::Times times = bench::time_steps(step, a.seconds);
   const double flop = 2.0 * TB * (2.0 * GH * I + 3.0 * GH * H + 3.0 * H * O);
-  std::printf(
-      "{\"impl\":\"gemm_limit\",\"library\":\"%s\",\"cell\":\"%s\",\"T\":%d,\"B\":%d,\"I\":%d,\"H\":%d,\"O\":"
-      "%d,"
-      "\"threads\":%d,\"dtype\":\"%s\",\"us_per_step\":%.3f,\"min_us\":%.3f,\"reps\":%zu,\"gflops\":%.1f,"
-      "\"blas\":\"%s\"}\n",
-      a.blas.c_str(), a.cell.c_str(), a.t, B, I, H, O, a.threads, sizeof(T) == 4 ? "f32" : "f64", median,
-      us[0], us.size(), flop * 1e-3 / median, openblas_get_corename());
-  return 0;
-}
-
-int usage(const std::string& why) {
-  std::fprintf(stderr, "gemm_limit: %s\n%s", why.c_str(), kUsage);
-  return 2;
+  std::printf("{\"impl\":\"gemm_limit\",\"library\":\"%s\",%s,%s,\"gflops\":%.1f,\"blas\":\"%s\"}\n",
+              a.blas.c_str(), a.json().c_str(), times.json().c_str(), flop * 1e-3 / times.median,
+              openblas_get_corename());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Arguments a;
-  for (int k = 1; k < argc; ++k) {
-    const std::string key = argv[k];
-    if (key == "--f64") {
-      a.f64 = true;
-      continue;
-    }
-    if (k + 1 == argc) return usage("no value for " + key);
-    const char* value = argv[++k];
-    if (key == "--blas")
-      a.blas = value;
-    else if (key == "--cell")
-      a.cell = value;
-    else if (key == "--seconds")
-      a.seconds = std::atof(value);
-    else if (int* number = key == "--T"         ? &a.t
-                           : key == "--B"       ? &a.b
-                           : key == "--I"       ? &a.i
-                           : key == "--H"       ? &a.h
-                           : key == "--O"       ? &a.o
-                           : key == "--threads" ? &a.threads
-                                                : nullptr)
-      *number = std::max(1, std::atoi(value));
-    else
-      return usage("unknown option " + key);
-  }
-  if (a.blas == "onednn") {
-#ifndef BENCH_HAVE_DNNL
-    return usage("built without oneDNN");
-#endif
-    if (a.f64) return usage("oneDNN multiplies floats only");
-  }
+  bench::CommandLine line(argc, argv, kUsage);
+  const Arguments a(line);
   openblas_set_num_threads(a.threads);
   if (const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads")))
     set(a.threads);
-  return a.f64 ? run<double>(a) : run<float>(a);
+  a.f64 ? run<double>(a) : run<float>(a);
 }

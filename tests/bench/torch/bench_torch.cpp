@@ -1,10 +1,6 @@
 // Times the benchmark's training step in libtorch: forward over T time steps, a linear readout at every step,
 // mean squared error, backward, SGD in place.
 //
-// usage: bench_torch --cell rnn|gru|lstm|mgu --impl custom|layer --T n --B n --I n --H n --O n --threads n
-//                    --seconds s [--f64]
-//        bench_torch --check    both implementations give one loss and the same gradients
-//
 //   custom   the cell written in tensor operations, in a loop; the inputs of all steps multiplied before it
 //   layer    torch::nn::RNN, GRU or LSTM over the whole sequence
 #include <ATen/Parallel.h>
@@ -13,22 +9,24 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <string>
-#include <vector>
+#include "../workload.hpp"
 
 using torch::Tensor;
 
 namespace {
 
-struct Arguments {
-  std::string cell = "lstm", impl = "custom";
-  int64_t T = 28, B = 32, I = 28, H = 64, O = 10;
-  int threads = 1;
-  double seconds = 1;
-  bool f64 = false, check = false;
+const std::string kUsage =
+    "usage: bench_torch [--impl custom|layer] " + bench::kWorkloadOptions +
+    "       bench_torch --check    both implementations give one loss and the same gradients\n";
+
+struct Arguments : bench::Workload<int64_t> {
+  std::string impl;
+
+  explicit Arguments(bench::CommandLine& line)
+      : Workload(line), impl(line.one_of("--impl", {"custom", "layer"})) {
+    line.end();
+    if (impl == "layer" && cell == "mgu") line.fail("libtorch has no layer of this cell");
+  }
 };
 
 template <class Function>
@@ -53,22 +51,22 @@ class Model {
  public:
   explicit Model(const Arguments& arguments) : a(arguments) {
     const int64_t gates = a.cell == "lstm" ? 4 : a.cell == "gru" ? 3 : a.cell == "mgu" ? 2 : 1;
-    const double bound = 1.0 / std::sqrt(static_cast<double>(a.H));
+    const double bound = 1.0 / std::sqrt(static_cast<double>(a.hidden));
     const auto uniform = [&](at::IntArrayRef shape) { return torch::empty(shape).uniform_(-bound, bound); };
-    w_ih = uniform({gates * a.H, a.I});
-    w_hh = uniform({gates * a.H, a.H});
-    b_ih = uniform({gates * a.H});
+    w_ih = uniform({gates * a.hidden, a.in});
+    w_hh = uniform({gates * a.hidden, a.hidden});
+    b_ih = uniform({gates * a.hidden});
     // One bias is enough, except in the GRU, where the second one is within the reset product.
-    b_hh = a.cell == "gru" ? uniform({gates * a.H}) : torch::zeros({gates * a.H});
-    w_y = uniform({a.O, a.H});
-    b_y = uniform({a.O});
+    b_hh = a.cell == "gru" ? uniform({gates * a.hidden}) : torch::zeros({gates * a.hidden});
+    w_y = uniform({a.out, a.hidden});
+    b_y = uniform({a.out});
     if (a.impl == "layer") {
       if (a.cell == "rnn")
-        take_over(rnn = torch::nn::RNN(torch::nn::RNNOptions(a.I, a.H)));
+        take_over(rnn = torch::nn::RNN(torch::nn::RNNOptions(a.in, a.hidden)));
       else if (a.cell == "gru")
-        take_over(gru = torch::nn::GRU(torch::nn::GRUOptions(a.I, a.H)));
+        take_over(gru = torch::nn::GRU(torch::nn::GRUOptions(a.in, a.hidden)));
       else
-        take_over(lstm = torch::nn::LSTM(torch::nn::LSTMOptions(a.I, a.H)));
+        take_over(lstm = torch::nn::LSTM(torch::nn::LSTMOptions(a.in, a.hidden)));
     } else {
       parameters = {w_ih, w_hh, b_ih};
       if (a.cell == "gru") parameters.push_back(b_hh);
@@ -76,7 +74,7 @@ class Model {
     parameters.push_back(w_y);
     parameters.push_back(b_y);
     for (auto& p : parameters) p.requires_grad_(true);
-    h0 = torch::zeros({a.B, a.H});
+    h0 = torch::zeros({a.batch, a.hidden});
   }
 
   Tensor forward(const Tensor& x) { return torch::linear(hidden(x), w_y, b_y); }
@@ -141,13 +139,13 @@ class Model {
   torch::nn::LSTM lstm{nullptr};
 };
 
-struct Workload {
-  explicit Workload(const Arguments& a) {
+struct Training {
+  explicit Training(const Arguments& a) {
     torch::manual_seed(1);
     model = std::make_unique<Model>(a);
     torch::manual_seed(2);
-    x = torch::randn({a.T, a.B, a.I});
-    y = torch::randn({a.T, a.B, a.O});
+    x = torch::randn({a.steps, a.batch, a.in});
+    y = torch::randn({a.steps, a.batch, a.out});
   }
 
   void differentiate() {
@@ -174,9 +172,9 @@ int check(Arguments a) {
   for (const char* cell : {"rnn", "gru", "lstm"}) {
     a.cell = cell;
     a.impl = "custom";
-    Workload custom(a);
+    Training custom(a);
     a.impl = "layer";
-    Workload layer(a);
+    Training layer(a);
     custom.differentiate();
     layer.differentiate();
     const auto& ours = custom.model->parameters;
@@ -191,67 +189,23 @@ int check(Arguments a) {
   return worst < 1e-12 ? 0 : 1;
 }
 
-Arguments parse(int argc, char** argv) {
-  Arguments a;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (key == "--f64" || key == "--check") {
-      (key == "--f64" ? a.f64 : a.check) = true;
-      continue;
-    }
-    if (i + 1 == argc) throw std::runtime_error("no value for " + key);
-    const std::string value = argv[++i];
-    if (key == "--cell")
-      a.cell = value;
-    else if (key == "--impl")
-      a.impl = value;
-    else if (key == "--threads")
-      a.threads = std::stoi(value);
-    else if (key == "--seconds")
-      a.seconds = std::stod(value);
-    else if (int64_t* number = key == "--T"   ? &a.T
-                               : key == "--B" ? &a.B
-                               : key == "--I" ? &a.I
-                               : key == "--H" ? &a.H
-                               : key == "--O" ? &a.O
-                                              : nullptr)
-      *number = std::stoll(value);
-    else
-      throw std::runtime_error("unknown option " + key);
-  }
-  if (a.impl == "layer" && a.cell == "mgu") throw std::runtime_error("libtorch has no layer of this cell");
-  return a;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const Arguments a = parse(argc, argv);
+  bench::CommandLine line(argc, argv, kUsage);
+  const bool checks = line.has("--check");
+  const Arguments a(line);
   at::set_num_interop_threads(1);
   set_threads(a.threads);
-  if (a.check) return check(a);
+  if (checks) return check(a);
   if (a.f64) torch::set_default_dtype(torch::scalarTypeToTypeMeta(torch::kDouble));
-  Workload work(a);
-
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point from) {
-    return std::chrono::duration<double>(Clock::now() - from).count();
-  };
-  for (int i = 0; i < 3; ++i) work.train();
-  std::vector<double> us;
-  const auto start = Clock::now();
-  while (since(start) < a.seconds || us.size() < 5) {
-    const auto begin = Clock::now();
-    work.train();
-    us.push_back(since(begin) * 1e6);
-  }
-  std::sort(us.begin(), us.end());
-  std::printf(
-      "{\"impl\":\"libtorch %s\",\"cell\":\"%s\",\"T\":%ld,\"B\":%ld,\"I\":%ld,\"H\":%ld,\"O\":%ld,"
-      "\"threads\":%d,\"dtype\":\"%s\",\"us_per_step\":%.3f,\"min_us\":%.3f,\"reps\":%zu,\"loss\":%.6g,"
-      "\"blas\":\"%s\",\"torch\":\"%s\"}\n",
-      a.impl.c_str(), a.cell.c_str(), a.T, a.B, a.I, a.H, a.O, a.threads, a.f64 ? "f64" : "f32",
-      us[us.size() / 2], us[0], us.size(), work.loss, blas_kernel().c_str(), TORCH_VERSION);
+  Training work(a);
+  const auto step = [&] { work.train(); };
+  bench::warm_up(step);
+  const bench::Times times = bench::time_steps(step, a.seconds);
+  std::printf("{\"impl\":\"libtorch %s\",%s,%s,\"loss\":%.6g,\"blas\":\"%s\",\"torch\":\"%s\"}\n",
+              a.impl.c_str(), a.json().c_str(), times.json().c_str(), work.loss, blas_kernel().c_str(),
+              TORCH_VERSION);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_torch: %s\n", error.what());
   return 1;
