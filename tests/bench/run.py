@@ -208,7 +208,7 @@ class Tables:
 
     def linear(self):
         """Time per time step as the sequence grows."""
-        times = {}
+        times, hidden = {}, self.options.hidden
         cells = [self.options.cell] if self.options.cell else CELLS
         rounds = min(self.options.rounds, 3)  # a million steps take seconds
         for round_ in range(rounds):
@@ -216,13 +216,13 @@ class Tables:
                 for steps in LINEAR:
                     progress(f"linear: T {steps} {cell}, round {round_ + 1}")
                     line = self.runner.run("linear", round_, "bench_unroll",
-                                           [*workload((steps, 1, 1, 8, 1), cell, self.options.threads,
+                                           [*workload((steps, 1, 1, hidden, 1), cell, self.options.threads,
                                                       self.options.f64), "--impl", self.options.impl])
                     times.setdefault((cell, steps), []).append(line["us_per_step"] / steps)
         records = [{"cell": cell, **{str(s): median(times[cell, s]) for s in LINEAR}} for cell in cells]
         rows = [[x["cell"], *(f"{x[str(s)]:.4f}" for s in LINEAR),
                  f"{max(x[str(s)] for s in LINEAR) / min(x[str(s)] for s in LINEAR):.2f}"] for x in records]
-        self.add("linear", f"us per time step of a training step, B 1, I 1, H 8, O 1, {rounds_of(rounds)}",
+        self.add("linear", f"us per time step of a training step, B 1, I 1, H {hidden}, O 1, {rounds_of(rounds)}",
                  ["cell", *(f"T = {s}" for s in LINEAR), "largest / smallest"], rows, records)
 
     def evaluation(self):
@@ -336,6 +336,7 @@ def options():
     parser.add_argument("--impl", choices=["custom", "builtin"], default="custom", help="unroll's cells")
     parser.add_argument("--f64", action="store_true", help="double precision")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="with unroll on one thread beside it")
+    parser.add_argument("--hidden", type=int, default=8, metavar="N", help="units of --linear")
     parser.add_argument("--size", type=int, choices=range(len(SIZES)), help=", ".join(
         f"{i}: {size_name(s)}" for i, s in enumerate(SIZES)))
     parser.add_argument("--cell", choices=CELLS)
@@ -343,10 +344,10 @@ def options():
     parser.add_argument("--update", action="store_true", help="put tables and picture into tests/bench/README.md")
     parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)
     o = parser.parse_args()
-    if o.rounds < 1 or o.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
-    if o.update and (o.size is not None or o.cell):
-        parser.error("--update needs whole tables, of all sizes and cells")
+    if min(o.rounds, o.threads, o.hidden) < 1:
+        parser.error("--rounds, --threads and --hidden must be at least 1")
+    if o.update and (o.size is not None or o.cell or o.hidden != 8):
+        parser.error("--update needs whole tables, of all sizes and cells, and --hidden 8")
     if o.all and (o.f64 or o.threads > 1 or o.impl != "custom"):
         parser.error("--all includes the other type, threads and cells by itself")
     if o.f64 + (o.threads > 1) + (o.impl != "custom") > 1 and o.update:
