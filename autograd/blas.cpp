@@ -196,7 +196,7 @@ void gemm(Transpose ta, Transpose tb, std::size_t m, std::size_t n, std::size_t 
     const std::size_t a_row = at ? 1 : lda, a_col = at ? lda : 1;
     return SmallProduct<T>{m, n, k, a, a_row, a_col, b, ldb, accumulate, bias, c, ldc}.compute();
   }
-  if (at && !bt && !bias && prefer_own_transposed(m, n, k))
+  if (at && !bt && !bias && prefer_own_transposed<T>(m, n, k))
     return multiply_transposed(m, n, k, a, lda, b, ldb, accumulate, c, ldc);
   if (std::max({m, n, k, lda, ldb, ldc}) > INT_MAX)
     fail("matmul: a side of ", m, " x ", k, " times ", k, " x ", n,

@@ -24,9 +24,9 @@ inline bool prefer_panels(std::size_t m, std::size_t n, std::size_t k) {
 template <class T>
 std::size_t panels_size(std::size_t k, std::size_t n);
 
-// The panels of op(B) (k x n), where B is row-major and has no gaps.
+// The panels of op(B) (k x n), where B is row-major with ldb elements from one row to the next.
 template <class T>
-void pack_panels(const T* b, Transpose t, std::size_t k, std::size_t n, T* panels);
+void pack_panels(const T* b, std::size_t ldb, Transpose t, std::size_t k, std::size_t n, T* panels);
 
 // C (m x n) = A B [+ C] [+ bias], as gemm; A is row-major.
 template <class T>
@@ -35,19 +35,20 @@ void multiply_panels(std::size_t m, std::size_t n, std::size_t k, const T* a, st
 
 // Whether a product A^T B of these sizes is computed faster here than by BLAS (measured). Not on several
 // threads.
+template <class T>
 bool prefer_own_transposed(std::size_t m, std::size_t n, std::size_t k);
 
-// C (m x n) = A^T B [+ C], where A (k x m) and B (k x n) are row-major, without panels: the gradient of a
-// weight.
+// C (m x n) = A^T B [+ C], where A (k x m) and B (k x n) are row-major: the gradient of a weight.
 template <class T>
 void multiply_transposed(std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda, const T* b,
                          std::size_t ldb, bool accumulate, T* c, std::size_t ldc);
 
 #define UNROLL_DECLARE(T)                                                                                \
   extern template std::size_t panels_size<T>(std::size_t, std::size_t);                                  \
-  extern template void pack_panels(const T*, Transpose, std::size_t, std::size_t, T*);                   \
+  extern template void pack_panels(const T*, std::size_t, Transpose, std::size_t, std::size_t, T*);      \
   extern template void multiply_panels(std::size_t, std::size_t, std::size_t, const T*, std::size_t,     \
                                        const T*, bool, const T*, T*, std::size_t);                       \
+  extern template bool prefer_own_transposed<T>(std::size_t, std::size_t, std::size_t);                  \
   extern template void multiply_transposed(std::size_t, std::size_t, std::size_t, const T*, std::size_t, \
                                            const T*, std::size_t, bool, T*, std::size_t);
 UNROLL_DECLARE(float)

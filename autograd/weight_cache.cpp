@@ -81,7 +81,7 @@ const T* cached_panels(const Block* variable, const T* b, Transpose t, std::size
   const bool transposed = t == Transpose::yes;
   return cached(variable, b, transposed ? n : k, transposed ? k : n,
                 transposed ? Form::panels_of_transpose : Form::panels, panels_size<T>(k, n),
-                [&](T* to) { pack_panels(b, t, k, n, to); });
+                [&](T* to) { pack_panels(b, transposed ? k : n, t, k, n, to); });
 }
 
 void forget_weights() {

@@ -38,7 +38,7 @@ std::vector<T> panels_of(const ag::Var<T>& matrix, Transpose t) {
   const bool transposed = t == Transpose::yes;
   const std::size_t k = matrix.shape(transposed), n = matrix.shape(!transposed);
   std::vector<T> panels(ag::detail::panels_size<T>(k, n) + 1, T(9));
-  ag::detail::pack_panels(matrix.array().data(), t, k, n, panels.data());
+  ag::detail::pack_panels(matrix.array().data(), transposed ? k : n, t, k, n, panels.data());
   REQUIRE(panels.back() == T(9));
   return panels;
 }
@@ -74,6 +74,29 @@ void check_product(std::size_t m, std::size_t n, std::size_t k) {
       }
 }
 
+template <class T>
+void check_transposed(std::size_t m, std::size_t n, std::size_t k) {
+  const std::size_t lda = m + n % 3, ldb = n + m % 3, ldc = n + k % 3;
+  const ag::Array<T> a = random_array<T>({k, lda}, 1), b = random_array<T>({k, ldb}, 2),
+                     before = random_array<T>({m, ldc}, 3);
+  for (const bool accumulate : {false, true}) {
+    std::vector<T> c(before.data(), before.data() + before.size());
+    ag::detail::multiply_transposed(m, n, k, a.data(), lda, b.data(), ldb, accumulate, c.data(), ldc);
+    std::vector<double> expected(before.data(), before.data() + before.size());
+    for (std::size_t i = 0; i < m; ++i) {
+      double* const row = &expected[i * ldc];
+      if (!accumulate) std::fill_n(row, n, 0.0);
+      for (std::size_t p = 0; p < k; ++p)
+        for (std::size_t j = 0; j < n; ++j)
+          row[j] += double(a.data()[p * lda + i]) * double(b.data()[p * ldb + j]);
+    }
+    const double error = difference(std::vector<double>(c.begin(), c.end()), expected);
+    if (!(error < rounding<T>(k)))
+      FAIL_CHECK("m " << m << " n " << n << " k " << k << " accumulate " << accumulate << ": error "
+                      << error);
+  }
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("a product with panels is the sum of products at every size, with C and a bias", T, float,
@@ -83,6 +106,17 @@ TEST_CASE_TEMPLATE("a product with panels is the sum of products at every size, 
       for (const std::size_t k : {1, 2, 5, 64, 257}) check_product<T>(m, n, k);
   for (const std::size_t k : {255, 256, 512, 600}) check_product<T>(13, 50, k);
   for (const std::size_t m : {255, 256, 257, 513}) check_product<T>(m, 50, 13);
+}
+
+TEST_CASE_TEMPLATE("a product of a transposed matrix is the sum of products, of small and of large results",
+                   T, float, double) {
+  for (const std::size_t m : {1, 2, 3, 7, 8, 12, 29})
+    for (const std::size_t n : {32, 33, 48, 65, 100})
+      for (const std::size_t k : {1, 5, 128}) check_transposed<T>(m, n, k);
+  for (const std::size_t m : {250, 257, 262, 263})
+    for (const std::size_t n : {200, 201, 207, 240}) check_transposed<T>(m, n, 9);
+  check_transposed<T>(24, 2100, 128);  // in several parts
+  check_transposed<T>(1700, 32, 128);
 }
 
 TEST_CASE_TEMPLATE("rows of a product are the same to the bit in a batch of any size", T, float, double) {
