@@ -65,7 +65,7 @@ enum class Factors {
 template <class T, std::size_t kRowsHere, std::size_t kVectors, bool kTail, Factors kFactors>
 [[gnu::always_inline]] inline void panel_tile(std::size_t k, const T* a, std::size_t a_row, std::size_t a_col,
                                               const T* b, std::size_t b_row, bool accumulate, const T* bias,
-                                              T* c, std::size_t ldc, const LastVector<T>& last, Ahead ahead) {
+                                              T* c, std::size_t ldc, const Part<T>& last, Ahead ahead) {
   using B = Batch<T>;
   B sum[kRowsHere][kVectors];
 #pragma GCC unroll 32
@@ -132,7 +132,7 @@ void multiply_panel(std::size_t m, std::size_t columns, std::size_t terms, const
   const std::size_t a_row = kFactors == Factors::panels ? lda : 1,
                     a_col = kFactors == Factors::panels ? 1 : lda;
   const std::size_t b_row = kFactors == Factors::panels ? kWidth : ldb;
-  const LastVector<T> last(kTail ? columns + kLanes<T> - kWidth : 0);
+  const Part<T> last(kTail ? columns + kLanes<T> - kWidth : 0);
   const std::size_t lines = terms * kWidth * sizeof(T) / kCacheLine, tiles = (m + kRows - 1) / kRows;
   Ahead ahead{};
   if (behind)  // weights come from memory row by row of A otherwise
@@ -188,7 +188,7 @@ void multiply_packed(std::size_t m, std::size_t n, std::size_t k, const T* a, st
           const T* panel = panels;
           for_each_panel<T>(count, [&]<std::size_t kVectors, bool kTail>(std::size_t j, std::size_t left,
                                                                          std::size_t width) {
-            const LastVector<T> last(kTail ? left + kLanes<T> - width : 0);
+            const Part<T> last(kTail ? left + kLanes<T> - width : 0);
             panel_tile<T, kRowsHere, kVectors, kTail, Factors::packed>(
                 k, tile, 1, kRowsHere, panel, width, accumulate, nullptr, c + i * ldc + first + j, ldc, last,
                 std::exchange(ahead, {}));

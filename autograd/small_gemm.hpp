@@ -7,38 +7,12 @@
 
 namespace autograd::detail {
 
-// The last vector of a row, of fewer elements than others.
-template <class T>
-struct LastVector {
-#ifdef __AVX512F__
-  std::conditional_t<sizeof(T) == 4, __mmask16, __mmask8> mask;
-  explicit LastVector(std::size_t count) : mask(static_cast<decltype(mask)>((1u << count) - 1)) {}
-  [[gnu::always_inline]] Batch<T> load(const T* from) const {
-    if constexpr (sizeof(T) == 4)
-      return _mm512_maskz_loadu_ps(mask, from);
-    else
-      return _mm512_maskz_loadu_pd(mask, from);
-  }
-  [[gnu::always_inline]] void store(T* to, const Batch<T>& value) const {
-    if constexpr (sizeof(T) == 4)
-      _mm512_mask_storeu_ps(to, mask, value);
-    else
-      _mm512_mask_storeu_pd(to, mask, value);
-  }
-#else
-  std::size_t count;
-  explicit LastVector(std::size_t n) : count(n) {}
-  [[gnu::always_inline]] Batch<T> load(const T* from) const { return detail::load(from, count); }
-  [[gnu::always_inline]] void store(T* to, const Batch<T>& value) const { detail::store(to, value, count); }
-#endif
-};
-
 // kVectors vectors of kRows rows of C: sums over k in kChains independent parts, which hide the latency of
 // multiply-add. Element (i, p) of A lies at a[i a_row + p a_col]; the bias is null or that of these columns.
 template <class T, int kRows, int kVectors, int kChains, bool kTail>
 [[gnu::always_inline]] inline void gemm_tile(std::size_t k, const T* a, std::size_t a_row, std::size_t a_col,
                                              const T* b, std::size_t ldb, bool accumulate, const T* bias,
-                                             T* c, std::size_t ldc, const LastVector<T>& last) {
+                                             T* c, std::size_t ldc, const Part<T>& last) {
   using B = Batch<T>;
   constexpr std::size_t kLanes = B::size;
   B sum[kChains][kRows][kVectors];
@@ -137,7 +111,7 @@ struct SmallProduct {
   template <int kVectors, int kChains, bool kTail>
   std::size_t columns(std::size_t j) const {
     const std::size_t behind = j + kVectors * Batch<T>::size;
-    const LastVector<T> last(kTail ? n + Batch<T>::size - behind : 0);
+    const Part<T> last(kTail ? n + Batch<T>::size - behind : 0);
     const T* const from = k ? b + j : b;  // which is null if there is nothing to read
     const T* const added = bias ? bias + j : nullptr;
     std::size_t i = 0;
