@@ -16,7 +16,7 @@ std::set<std::string> matches(const std::string& text, const std::string& patter
 }  // namespace
 
 TEST_CASE("graph prints a graph for Graphviz, and the tables beside it") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "graph");
   REQUIRE(run.code == 0);
   CHECK(run.out.starts_with("digraph tape {\n"));

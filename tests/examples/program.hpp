@@ -3,7 +3,6 @@
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+
+#include "temporary_folder.hpp"
 
 namespace program {
 
@@ -35,26 +36,14 @@ inline std::string read(const std::filesystem::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// A folder of this test process' own, empty at first and removed at the end.
-class Folder {
- public:
-  Folder() : path(std::filesystem::temp_directory_path() / ("unroll-" + std::to_string(getpid()))) {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directories(path);
-  }
-  Folder(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path); }
-
-  const std::filesystem::path path;
-};
-
 /// Runs build/examples/NAME in a folder, with arguments as a shell reads them.
-inline Outcome run(const Folder& folder, const std::string& name, const std::string& arguments = "") {
-  const std::string command = "cd '" + folder.path.string() + "' && '" UNROLL_EXAMPLES "/" + name + "' " +
+inline Outcome run(const test::TemporaryFolder& folder, const std::string& name,
+                   const std::string& arguments = "") {
+  const std::string command = "cd '" + folder.path().string() + "' && '" UNROLL_EXAMPLES "/" + name + "' " +
                               arguments + " >stdout 2>stderr </dev/null";
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder.path / "stdout"),
-          read(folder.path / "stderr")};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder.path() / "stdout"),
+          read(folder.path() / "stderr")};
 }
 
 }  // namespace program

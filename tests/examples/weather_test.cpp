@@ -2,7 +2,7 @@
 #include "program.hpp"
 
 TEST_CASE("weather beats ridge regression and persistence on the test year") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "weather", "--output pictures");
   const auto result = run.result();
   CHECK(result.at("cell") == "lstm");
@@ -18,17 +18,17 @@ TEST_CASE("weather beats ridge regression and persistence on the test year") {
   CHECK(result.at("rmse_std") < 0.03);
   CHECK(result.at("seconds") < 60);
   if (run.out.find("gnuplot was not found") == std::string::npos) {
-    CHECK(program::read(folder.path / "pictures/forecast.svg").find("</svg>") != std::string::npos);
-    CHECK(program::read(folder.path / "pictures/loss.svg").find("</svg>") != std::string::npos);
+    CHECK(program::read(folder.path() / "pictures/forecast.svg").find("</svg>") != std::string::npos);
+    CHECK(program::read(folder.path() / "pictures/loss.svg").find("</svg>") != std::string::npos);
   }
 }
 
 TEST_CASE("weather names the file, the line and the remedy of what it refuses") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const std::string header = "date,precipitation,temp_max,temp_min,wind,weather\n";
   const std::string day = "2012-01-01,0.0,12.8,5.0,4.7,drizzle\n";
   const auto write = [&](const char* name, const std::string& text) {
-    std::ofstream(folder.path / name) << text;
+    std::ofstream(folder.path() / name) << text;
   };
   write("truncated.csv", header + day + "2012-01-02,10.9,1");
   write("ends.csv", header + day);

@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <autograd/autograd.hpp>
-#include <cstdlib>
-#include <filesystem>
 #include <nn/nn.hpp>
+
+#include "temporary_folder.hpp"
 
 namespace ag = autograd;
 using ag::Array;
@@ -66,18 +66,6 @@ bool equal(const M& a, const M& b) {
   for (std::size_t i = 0; i < pa.size(); ++i) result = result && equal(pa[i], pb[i]);
   return result;
 }
-
-// A file in a folder of its own, removed with it.
-struct TemporaryFile {
-  std::filesystem::path folder, path;
-  TemporaryFile() {
-    std::string name = (std::filesystem::temp_directory_path() / "unroll-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    folder = name;
-    path = folder / "model.safetensors";
-  }
-  ~TemporaryFile() { std::filesystem::remove_all(folder); }
-};
 
 }  // namespace
 
@@ -186,52 +174,55 @@ TEST_CASE("an optimiser moves the module that it was made from, and its copies")
 }
 
 TEST_CASE("what is saved is what is loaded, to the bit") {
-  const TemporaryFile file;
+  const test::TemporaryFolder folder;
+  const auto file = folder / "model.safetensors";
   const Model model = make_model(1), other = make_model(2);
   CHECK_FALSE(equal(model, other));
-  nn::save(file.path, model);
+  nn::save(file, model);
   const Model sharer = other;
-  nn::load(file.path, other);
+  nn::load(file, other);
   CHECK(equal(model, other));
   CHECK(equal(model, sharer));
   for (const Var<>& parameter : nn::parameters(other)) CHECK(parameter.is_variable());
 
   Names saved;
-  for (const auto& [name, tensor] : nn::read_safetensors(file.path).tensors) saved.push_back(name);
+  for (const auto& [name, tensor] : nn::read_safetensors(file).tensors) saved.push_back(name);
   Names expected = kNames;
   std::sort(expected.begin(), expected.end());
   CHECK(saved == expected);
 }
 
 TEST_CASE("a double module loads what a float module saved, and the other way round") {
-  const TemporaryFile file;
+  const test::TemporaryFolder folder;
+  const auto file = folder / "model.safetensors";
   nn::Rng rng(1);
   const nn::GRU<float> single(2, 3, rng);
   const nn::GRU<double> twice(2, 3, rng);
-  nn::save(file.path, single);
-  nn::load(file.path, twice);
+  nn::save(file, single);
+  nn::load(file, twice);
   const auto a = nn::parameters(single);
   const auto b = nn::parameters(twice);
   for (std::size_t i = 0; i < a.size(); ++i)
     for (std::size_t k = 0; k < a[i].size(); ++k)
       CHECK(static_cast<double>(a[i].array().data()[k]) == b[i].array().data()[k]);
-  nn::save(file.path, twice);
-  nn::load(file.path, single);
+  nn::save(file, twice);
+  nn::load(file, single);
 }
 
 TEST_CASE("a file that does not fit is refused with every difference, and changes nothing") {
-  const TemporaryFile file;
+  const test::TemporaryFolder folder;
+  const auto file = folder / "model.safetensors";
   nn::Rng rng(1);
-  nn::save(file.path, nn::Linear<>(2, 3, rng));
+  nn::save(file, nn::Linear<>(2, 3, rng));
   const Model model = make_model(), before = nn::clone(model);
-  CHECK_THROWS_WITH_AS(nn::load(file.path, model), doctest::Contains("encoder.layers.1.weight"), ag::Error);
-  CHECK_THROWS_WITH_AS(nn::load(file.path, model), doctest::Contains("head.bias"), ag::Error);
+  CHECK_THROWS_WITH_AS(nn::load(file, model), doctest::Contains("encoder.layers.1.weight"), ag::Error);
+  CHECK_THROWS_WITH_AS(nn::load(file, model), doctest::Contains("head.bias"), ag::Error);
   CHECK(equal(model, before));
 
   const nn::Linear<> wide(4, 3, rng), wide_before = nn::clone(wide);
-  CHECK_THROWS_WITH_AS(nn::load(file.path, wide), doctest::Contains("(3, 4)"), ag::Error);
+  CHECK_THROWS_WITH_AS(nn::load(file, wide), doctest::Contains("(3, 4)"), ag::Error);
   CHECK(equal(wide, wide_before));
-  CHECK_THROWS_AS(nn::load(file.folder / "none.safetensors", wide), ag::Error);
+  CHECK_THROWS_AS(nn::load(folder / "none.safetensors", wide), ag::Error);
 }
 
 TEST_CASE("a file whose tensors have other names is refused with the names that are missing") {

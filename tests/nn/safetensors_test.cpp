@@ -14,6 +14,7 @@
 #include <random>
 
 #include "message_of.hpp"
+#include "temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 using autograd::Array;
@@ -26,28 +27,11 @@ using test::message_of;
 
 namespace {
 
-// A folder for one test.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "safetensors-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()));
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
-
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  Strings files() const {
-    Strings names;
-    for (const auto& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename());
-    return names;
-  }
-
- private:
-  fs::path path_;
-};
+Strings files_of(const test::TemporaryFolder& folder) {
+  Strings names;
+  for (const auto& entry : fs::directory_iterator(folder.path())) names.push_back(entry.path().filename());
+  return names;
+}
 
 std::string contents(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -97,7 +81,7 @@ bool same_bits(const Array<T>& a, const Array<T>& b) {
 
 TEST_CASE_TEMPLATE("parameters survive a file bit by bit", T, float, double) {
   using Limits = std::numeric_limits<T>;
-  const Folder folder;
+  const test::TemporaryFolder folder;
   // bit patterns that arithmetic would change, or that comparison would not tell apart
   const std::vector<T> special = {T(0),
                                   -T(0),
@@ -130,7 +114,7 @@ TEST_CASE_TEMPLATE("parameters survive a file bit by bit", T, float, double) {
 }
 
 TEST_CASE("a file is written as PyTorch's tools want it") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   nn::TensorFile file;
   file.tensors["a"] = tensor_of<std::int8_t>("I8", {1, 2, 3});
   file.tensors["b"] = tensor_of<double>("F64", {0.5});
@@ -246,7 +230,7 @@ TEST_CASE("dtypes are converted") {
 }
 
 TEST_CASE("a file that is none is refused, and the message says what is wrong with it") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const fs::path path = folder / "x.safetensors";
   const auto check = [&](const std::string& bytes, const std::string& part) {
     put(path, bytes);
@@ -366,7 +350,7 @@ TEST_CASE("a file that is none is refused, and the message says what is wrong wi
 }
 
 TEST_CASE("what cannot be written is refused") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const auto message = [&](const std::string& name, const nn::Tensor& tensor) {
     return message_of([&] { nn::write_safetensors(folder / "x", {{{name, tensor}}, {}}); });
   };
@@ -385,7 +369,7 @@ TEST_CASE("what cannot be written is refused") {
   CHECK(message_of([&] {
           nn::write_safetensors(folder / "no/x", {});
         }).find("beside it: No such file or directory") != std::string::npos);
-  CHECK(folder.files().empty());
+  CHECK(files_of(folder).empty());
 
   const Var<float> w = autograd::variable(Array<float>({2}, 1.0f));
   CHECK(message_of([&] {
@@ -399,7 +383,7 @@ TEST_CASE("what cannot be written is refused") {
 }
 
 TEST_CASE("a write that fails leaves the old file and nothing else") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const fs::path path = folder / "model.safetensors";
   nn::save_parameters<float>(path, {{"w", autograd::variable(Array<float>({2}, 1.0f))}});
   const std::string old = contents(path);
@@ -418,11 +402,11 @@ TEST_CASE("a write that fails leaves the old file and nothing else") {
   CHECK(message == "write_safetensors: " + path.string() +
                        ": cannot be written: File too large; what was there before is unchanged");
   CHECK(contents(path) == old);
-  CHECK(folder.files() == Strings{"model.safetensors"});
+  CHECK(files_of(folder) == Strings{"model.safetensors"});
 }
 
 TEST_CASE("a file that is replaced keeps its place and its permissions") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   nn::write_safetensors(folder / "old", {});
   nn::TensorFile file{{{"w", tensor_of<float>("F32", {1})}}, {}};
 
@@ -432,11 +416,11 @@ TEST_CASE("a file that is replaced keeps its place and its permissions") {
   CHECK(fs::is_symlink(folder / "link"));
   CHECK(nn::read_safetensors(folder / "old").tensors.size() == 1);
   CHECK(fs::status(folder / "old").permissions() == fs::perms(0600));
-  CHECK(folder.files().size() == 2);
+  CHECK(files_of(folder).size() == 2);
 }
 
 TEST_CASE("parameters are loaded in place, whatever the order and the precision") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   nn::TensorFile file;
   file.tensors["f64"] = tensor_of<double>("F64", {0.1, 2});
   file.tensors["f32"] = tensor_of<float>("F32", {0.1f, 2});
@@ -462,7 +446,7 @@ TEST_CASE("parameters are loaded in place, whatever the order and the precision"
 }
 
 TEST_CASE("a file that does not fit the model is refused with all that does not fit, and the model stays") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const fs::path path = folder / "x";
   nn::TensorFile file;
   file.tensors["fits"] = tensor_of<float>("F32", {5, 5});
@@ -515,7 +499,7 @@ TEST_CASE("a file that does not fit the model is refused with all that does not 
 }
 
 TEST_CASE("a damaged file is read or refused, never worse") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const fs::path path = folder / "x";
   nn::TensorFile file;
   file.tensors["weight"] = {{2, 3}, "F32", std::vector<std::byte>(24)};

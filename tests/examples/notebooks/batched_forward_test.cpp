@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("batched_forward is equal to the notebook's function in NumPy to 1e-12") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/batched_forward");
   const auto result = run.result();
   program::check_equal(result.at("output"),

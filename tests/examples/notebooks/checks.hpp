@@ -88,12 +88,12 @@ inline void check_same(const Outcome& run, const std::string& label) {
 }
 
 /// That a picture was drawn with these words in it, where gnuplot is there to draw it.
-inline void check_picture(const Outcome& run, const Folder& folder, const std::string& file,
+inline void check_picture(const Outcome& run, const test::TemporaryFolder& folder, const std::string& file,
                           const std::vector<std::string>& words) {
   if (std::system("command -v gnuplot >/dev/null 2>&1") != 0) return;
   CHECK(contains(run.out, "picture: output/" + file));
   CHECK(run.result().at("pictures").at(0) == "output/" + file);
-  const std::string picture = read(folder.path / "output" / file);
+  const std::string picture = read(folder.path() / "output" / file);
   CHECK(contains(picture, "</svg>"));
   for (const std::string& each : words) CHECK_MESSAGE(contains(picture, each), each);
 }

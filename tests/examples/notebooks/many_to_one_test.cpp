@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("many_to_one shows that dWh is off by more than 100 %, and the true gradient") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/many_to_one");
   const auto result = run.result();
   program::check_gradients(run,

@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("sales_batches gives NumPy's errors down the formula, others down the gradient, and a forecast") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/sales_batches");
   const auto result = run.result();
   program::check_equal(result.at("errors_by_formula"),

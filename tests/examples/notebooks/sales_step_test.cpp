@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("sales_step shows the vanished gradient, what scaling does, and which formulas are wrong") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/sales_step");
   const auto result = run.result();
   REQUIRE(result.at("hidden_unscaled").size() == 15);

@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("scalar_rnn gives the notebook's figures to every printed digit") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/scalar_rnn");
   const auto result = run.result();
   const double hidden[] = {0.04995837, 0.12433251, 0.20903903};
@@ -35,10 +35,10 @@ TEST_CASE("scalar_rnn gives the notebook's figures to every printed digit") {
 }
 
 TEST_CASE("a notebook program refuses what it does not know") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   CHECK(program::run(folder, "notebooks/scalar_rnn", "--epochs 3").code == 2);
   CHECK(program::run(folder, "notebooks/scalar_rnn", "--help").code == 0);
-  std::ofstream(folder.path / "file") << "in the way";
+  std::ofstream(folder.path() / "file") << "in the way";
   const auto run = program::run(folder, "notebooks/scalar_rnn", "--output file");
   CHECK(run.code == 1);
   CHECK(run.error.find("cannot write to the folder \"file\"") != std::string::npos);

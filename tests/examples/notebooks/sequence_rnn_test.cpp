@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("sequence_rnn gives the notebook's losses to 10 digits") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/sequence_rnn");
   const auto result = run.result();
   program::check_equal({result.at("first_loss"), result.at("loss_after_one_update")},

@@ -2,7 +2,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("sigmoid_rnn gives the notebook's losses down its formula, and others down the gradient") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/sigmoid_rnn");
   const auto result = run.result();
   const std::vector<double> printed{0.34250106, 0.03610157, 0.03159182, 0.03063116, 0.02972769,

@@ -4,7 +4,7 @@
 #include "examples/notebooks/checks.hpp"
 
 TEST_CASE("verdict finds a wrong gradient in four of the six training programs") {
-  const program::Folder folder;
+  const test::TemporaryFolder folder;
   const auto run = program::run(folder, "notebooks/verdict");
   const auto result = run.result();
   CHECK(result.at("programs") == 7);
@@ -49,9 +49,9 @@ TEST_CASE("verdict finds a wrong gradient in four of the six training programs")
 }
 
 TEST_CASE("verdict names the program that it cannot run") {
-  const program::Folder folder;
-  std::filesystem::copy_file(UNROLL_EXAMPLES "/notebooks/verdict", folder.path / "verdict");
-  const std::string command = "cd '" + folder.path.string() + "' && ./verdict >stdout 2>stderr";
+  const test::TemporaryFolder folder;
+  std::filesystem::copy_file(UNROLL_EXAMPLES "/notebooks/verdict", folder.path() / "verdict");
+  const std::string command = "cd '" + folder.path().string() + "' && ./verdict >stdout 2>stderr";
   CHECK(std::system(command.c_str()) != 0);
-  CHECK(program::read(folder.path / "stderr").find("scalar_rnn is not there") != std::string::npos);
+  CHECK(program::read(folder.path() / "stderr").find("scalar_rnn is not there") != std::string::npos);
 }
